@@ -258,6 +258,33 @@ async fn a_call_that_breaks_off_is_charged_exactly_what_its_receipts_say_so_that
 }
 
 #[tokio::test]
+async fn a_payer_that_cannot_be_paid_back_keeps_no_other_waiting() {
+    for form in [Form::Transfer, Form::Permit] {
+        let stage = paid(Behaviour::Honest).await;
+        let mut seeds = [7, 8];
+        seeds.sort_by_key(|seed| other_payer(*seed).key().address());
+        let transfers = seeds.map(|seed| format!("a9059cbb{:0>64}", stub::paid::address_of(&other_payer(seed))));
+        // The one whose turn is first.
+        stage.chain.tell(|told| told.refused = vec![transfers[0].clone()]);
+        let body = body("tiny", r#""prompt":["one","other"],"max_tokens":16"#, false);
+        for (anchored, seed) in (1..).zip(seeds) {
+            // Of a payment that moves whole, what was not charged is owed to its payer.
+            stage.worker.behave(Behaviour::BreaksFor("other"));
+            let (_, _, lines) = paying(&stage, form, PROMPTS, &body, seed).await;
+            let (answer, ()) = tokio::join!(stage.client.post_with(PROMPTS, &lines, &body), async {
+                until("one answer's receipt is on the ledger", || stage.validator.anchored() == anchored).await;
+                stage.worker.behave(Behaviour::Honest);
+            });
+            assert_eq!(answer.status, 502, "{form:?}: {}", answer.body);
+        }
+        until("the other is paid back", || stage.chain.sent_with(&transfers[1]) == 1).await;
+        assert_eq!(stage.chain.sent_with(&transfers[0]), 0, "{form:?}");
+        stage.chain.tell(|told| told.refused.clear());
+        until("and in the end the first", || stage.chain.sent_with(&transfers[0]) == 1).await;
+    }
+}
+
+#[tokio::test]
 async fn what_breaks_off_for_less_than_its_gas_is_settled_in_turn_and_of_each_payer_few_such_wait() {
     // What is answered costs little, and what is refused much: by `exact` each answer has its own price.
     let other: &'static str = "other ".repeat(200).leak();

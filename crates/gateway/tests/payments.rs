@@ -317,47 +317,39 @@ async fn a_receipt_says_what_covers_it_and_charges_what_its_terms_give() {
 }
 
 #[tokio::test]
-async fn a_refuted_answer_is_paid_back_on_the_payers_chain() {
-    let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
-    let answer = stage.ask(&stage.exact(1).await, "").await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let charged: u128 = answer.json()["og"]["payment"]["charged"].as_str().unwrap().parse().unwrap();
-    let validator = &stage.validator;
-    until("anchored", || validator.anchored() == 1).await;
-    validator.change(|ledger| {
-        ledger.receipts.values_mut().for_each(|view| view.status.standing = protocol::Standing::Refuted);
-    });
-    // transfer(payer, charged), as the token takes it.
-    let transfer = format!("a9059cbb{:0>64}{charged:064x}", payments::hex::encode(payer().key().address()));
-    let sent = &stage.chain.sent;
-    until("paid back", || sent.lock().unwrap().iter().any(|raw| raw.contains(&transfer))).await;
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    let count = sent.lock().unwrap().iter().filter(|raw| raw.contains(&transfer)).count();
-    assert_eq!(count, 1, "once");
-}
-
-#[tokio::test]
-async fn a_payer_that_cannot_be_paid_back_keeps_no_other_waiting() {
-    for form in [Form::Transfer, Form::Permit] {
+async fn a_refuted_answers_charge_is_paid_to_its_payer_on_the_ledger_and_not_again_on_its_own_chain() {
+    for standing in [protocol::Standing::Refuted, protocol::Standing::Withheld] {
         let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
-        let mut payers = [payer(), other_payer(6)];
-        payers.sort_by_key(|payer| payer.key().address());
-        for (nonce, payer) in (1..).zip(&payers) {
-            let required = stage.offers("").await;
-            let answer = stage.ask(&line(&form.payment(payer, &required, nonce)), "").await;
-            assert_eq!(answer.status, 200, "{}", answer.body);
-        }
-        until("anchored", || stage.validator.anchored() == 2).await;
-        let transfers = payers.map(|payer| format!("a9059cbb{:0>64}", address_of(&payer)));
-        // The one whose turn is first.
-        stage.chain.tell(|told| told.refused = vec![transfers[0].clone()]);
-        stage.validator.change(|ledger| {
-            ledger.receipts.values_mut().for_each(|view| view.status.standing = protocol::Standing::Refuted);
+        let (own, validator) = (stage.config.key.public_key(), &stage.validator);
+        let answer = stage.ask(&stage.exact(1).await, "").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let charged: u128 = answer.json()["og"]["payment"]["charged_opg"].as_str().unwrap().parse().unwrap();
+        until("anchored", || validator.anchored() == 1).await;
+        let payee = protocol::EvmAddress(payer().key().address().into_array());
+        // The ledger takes it as due to its payer as it falls.
+        validator.change(|ledger| {
+            ledger.receipts.values_mut().for_each(|view| view.status.standing = standing);
+            let gateway = ledger.nodes[0].node;
+            ledger.owed.insert(payee, protocol::ShareRecord { gateway, payee, old: 0, fresh: charged, since: 6 });
+            let role = protocol::Role::Gateway;
+            let record = protocol::KeyRecord { key: own, node: gateway, role, valid_from: 1, valid_until: 9 };
+            ledger.keys.insert(own, record);
         });
-        until("the other is paid back", || stage.chain.sent_with(&transfers[1]) == 1).await;
-        assert_eq!(stage.chain.sent_with(&transfers[0]), 0);
-        stage.chain.tell(|told| told.refused.clear());
-        until("and in the end the first", || stage.chain.sent_with(&transfers[0]) == 1).await;
+        until("paid", || validator.change(|ledger| !ledger.payments.is_empty())).await;
+        let payments = validator.change(|ledger| ledger.payments.clone());
+        let paid: Vec<_> = payments.iter().flat_map(|payment| payment.shares.iter()).collect();
+        let [share] = &paid[..] else { panic!("once: {paid:?}") };
+        assert_eq!((share.payee, share.due, share.unreceipted), (payee, charged, 0), "{standing}");
+        let stands = what_stands(&stage).await;
+        assert_eq!(stands[0]["opg"], json!(charged.to_string()), "{standing}: what is owed for what was taken");
+        let (receipt, model) = validator.change(|ledger| {
+            let receipt = &ledger.receipts.values().next().unwrap().receipt.receipt;
+            (receipt.id(), receipt.model)
+        });
+        until("it is out of our hands", || stage.books().0.charge_of(&receipt).is_none()).await;
+        let (books, _) = stage.books();
+        assert_eq!(books.revenue_of(&model).map(|(_, opg, _)| opg).sum::<u128>(), 0, "{standing}: nobody earned it");
+        assert!(books.owing().is_empty() && books.repayments().is_empty(), "{standing}: nothing goes back twice");
     }
 }
 
@@ -368,17 +360,16 @@ async fn what_a_receipt_in_question_charged_is_kept_apart_until_it_is_decided_af
     validator.change(|ledger| ledger.later = 0);
     let answer = stage.ask(&stage.exact(1).await, "").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let charged: u128 = answer.json()["og"]["payment"]["charged"].as_str().unwrap().parse().unwrap();
     until("anchored", || validator.anchored() == 1).await;
+    let receipt = validator.change(|ledger| *ledger.receipts.keys().next().unwrap());
     let stand = |standing| {
         validator.change(|ledger| ledger.receipts.values_mut().for_each(|view| view.status.standing = standing));
     };
     stand(protocol::Standing::Challenged);
     validator.change(|ledger| ledger.later = 40);
-    let transfer = format!("a9059cbb{:0>64}{charged:064x}", payments::hex::encode(payer().key().address()));
-    let is_paid_back = || stage.chain.sent.lock().unwrap().iter().any(|raw| raw.contains(&transfer));
+    let is_held = || stage.books().0.charge_of(&receipt).is_some();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert!(!is_paid_back(), "nobody has decided");
+    assert!(is_held(), "nobody has decided");
     // Somebody has the validators decide it.
     validator.change(|ledger| {
         let receipt = ledger.receipts.values().next().unwrap().receipt.clone();
@@ -387,10 +378,10 @@ async fn what_a_receipt_in_question_charged_is_kept_apart_until_it_is_decided_af
             vec![protocol::service::ChallengeView { receipt, challenger, opened_epoch: 46, opening: None }];
     });
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert!(!is_paid_back(), "still nobody has");
+    assert!(is_held(), "still nobody has");
     stand(protocol::Standing::Refuted);
     validator.change(|ledger| ledger.challenges.clear());
-    until("paid back", is_paid_back).await;
+    until("let go", || !is_held()).await;
 }
 
 #[tokio::test]
@@ -1315,10 +1306,9 @@ async fn settlements_leave_one_after_the_other_without_waiting_for_blocks() {
 /// The selector of `transferWithAuthorization`, as this payment's settlement has it.
 const TRANSFER: &str = "e3ee160e";
 
-/// Has a payment settled by somebody else, as far as its chain shows that after `change`, and its answer refuted: whether its payer is
-/// paid back.
-async fn is_paid_back_where_settled(form: Form, change: impl FnOnce(&mut Told)) -> bool {
-    let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
+/// Has a payment settled by somebody else, as far as its chain shows that after `change`: whether the books have it as settled.
+async fn is_found_settled(form: Form, change: impl FnOnce(&mut Told)) -> bool {
+    let stage = paid(Behaviour::Honest).await;
     let required = stage.offers("").await;
     let (terms, payment) = (form.terms(&required), form.payment(&payer(), &required, 1));
     let method = if form == Form::Transfer { Method::Transfer } else { Method::Permit2 };
@@ -1343,26 +1333,21 @@ async fn is_paid_back_where_settled(form: Form, change: impl FnOnce(&mut Told)) 
         }
         change(told);
     });
-    until("anchored", || stage.validator.anchored() == 1).await;
     // The clerk tries again after two seconds, and asks what became of it.
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    stage.validator.change(|ledger| {
-        ledger.receipts.values_mut().for_each(|view| view.status.standing = protocol::Standing::Refuted);
-    });
-    let transfer = format!("a9059cbb{:0>64}{:064x}", address_of(&payer()), terms.amount);
-    for _ in 0..50 {
-        if stage.chain.sent_with(&transfer) == 1 {
+    for _ in 0..110 {
+        if stage.settled(&payer()) == terms.amount {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    assert_eq!(stage.settled(&payer()), 0);
     false
 }
 
 #[tokio::test]
-async fn a_payment_that_somebody_else_had_settled_is_settled_and_its_refuted_answer_paid_back() {
+async fn a_payment_that_somebody_else_had_settled_is_settled() {
     for form in [Form::Transfer, Form::Permit] {
-        assert!(is_paid_back_where_settled(form, |_| {}).await, "{form:?}");
+        assert!(is_found_settled(form, |_| {}).await, "{form:?}");
     }
 }
 
@@ -1374,20 +1359,20 @@ async fn a_settlement_by_somebody_else_is_found_however_many_blocks_its_chain_ma
             (told.head, told.blocks_a_second, told.time_s) = (60_000, 100, now_ms() / 1_000);
             told.logs_at = Some(60_000 - 9_400);
         };
-        assert!(is_paid_back_where_settled(form, many).await, "{form:?}");
+        assert!(is_found_settled(form, many).await, "{form:?}");
     }
 }
 
 #[tokio::test]
-async fn what_was_moved_for_another_payment_settles_none_and_nothing_of_it_is_paid_back() {
+async fn what_was_moved_for_another_payment_settles_none() {
     // The calldata has the payment's own signature; its nonce was cancelled, and another one used.
     let other_nonce = |told: &mut Told| told.logs[0]["topics"][2] = json!(B256::repeat_byte(2));
-    assert!(!is_paid_back_where_settled(Form::Transfer, other_nonce).await);
+    assert!(!is_found_settled(Form::Transfer, other_nonce).await);
     let nothing_moved = |told: &mut Told| told.logs.truncate(1);
-    assert!(!is_paid_back_where_settled(Form::Transfer, nothing_moved).await);
+    assert!(!is_found_settled(Form::Transfer, nothing_moved).await);
     // A contract of the payer's own, which may have done anything.
     let elsewhere = |told: &mut Told| told.to = Some(OPG.to_string());
-    assert!(!is_paid_back_where_settled(Form::Permit, elsewhere).await);
+    assert!(!is_found_settled(Form::Permit, elsewhere).await);
 }
 
 #[tokio::test]

@@ -98,6 +98,19 @@ pub enum Event {
         late: Amount,
         paid: Amount,
     },
+    /// A receipt fell: what it charged is due to its payer or, where nobody has shown who that is, to an account of its own.
+    RefundDue {
+        receipt: Digest,
+        gateway: NodeId,
+        to: EvmAddress,
+        amount: Amount,
+    },
+    /// Somebody has shown who paid for it: what is due of that, and what had been paid.
+    RefundClaimed {
+        receipt: Digest,
+        to: EvmAddress,
+        amount: Amount,
+    },
     /// A quorum named the network's next key.
     KeyNamed {
         serial: u64,

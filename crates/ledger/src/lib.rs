@@ -41,6 +41,7 @@ mod ordered;
 mod present;
 mod purse;
 mod records;
+mod refunds;
 mod refusal;
 mod rotation;
 mod rules;

@@ -172,6 +172,14 @@ pub enum Refusal {
         hex(payee)
     )]
     NotDue { payee: EvmAddress, found: Amount, due: Amount },
+    #[error(
+        "nothing waits for whoever paid for this receipt; hint: only what was refuted or withheld is refunded, and a payer who is known has it without a claim"
+    )]
+    NoRefund,
+    #[error(
+        "this does not show who paid for the receipt; hint: its opening has the payer with its salt, or the request with its salt"
+    )]
+    OtherPayer,
     #[error("not the address of a validator's agreement; expected one like 127.0.0.1:9000")]
     NotAnAddress,
     #[error("a node with {found} keys for seats, at most {limit} expected")]

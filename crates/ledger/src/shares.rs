@@ -1,7 +1,8 @@
 //! What gateways owe to those who share in what their receipts charged, and to whom how much (`specs/payments.md`, *Payouts*).
 //!
-//! Only ever grows by receipts that nobody can refute any more, once each, divided by the ledger's own parameters and registry: no
-//! gateway says who gets what. Only ever is paid out of a gateway's own money, or out of its stake where it is late.
+//! Only ever grows by receipts that are decided, once each: by those that nobody can refute any more, divided by the ledger's own parameters
+//! and registry, and by those that fell, for their payers (`refunds`). No gateway says who gets what. Only ever is paid out of a gateway's
+//! own money, or out of its stake where it is late.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +61,14 @@ impl State {
         self.put_share(ShareRecord { old: row.old.saturating_sub(paid), fresh, ..row });
     }
 
-    fn owe(&mut self, gateway: NodeId, payee: EvmAddress, amount: Amount, epoch: u64) {
+    /// A gateway owes so much more in all.
+    pub fn add_due(&mut self, gateway: NodeId, amount: Amount) {
+        let dues = self.dues_of(&gateway);
+        self.dues.put(DuesRecord { due: dues.due.saturating_add(amount), ..dues });
+    }
+
+    /// A gateway owes a payee so much more, from this epoch on.
+    pub fn owe(&mut self, gateway: NodeId, payee: EvmAddress, amount: Amount, epoch: u64) {
         let none = ShareRecord { gateway, payee, old: 0, fresh: 0, since: epoch };
         let row = self.shares.get(&(gateway, payee)).cloned().unwrap_or(none);
         self.put_share(ShareRecord { fresh: row.fresh.saturating_add(amount), ..row });
@@ -168,10 +176,7 @@ impl Ripe {
                 }
             }
         }
-        for (gateway, charge) in self.due {
-            let dues = state.dues_of(&gateway);
-            state.dues.put(DuesRecord { due: dues.due.saturating_add(charge), ..dues });
-        }
+        self.due.into_iter().for_each(|(gateway, charge)| state.add_due(gateway, charge));
         for ((gateway, payee), amount) in self.shares {
             state.owe(gateway, payee, amount, epoch);
         }

@@ -1,4 +1,4 @@
-//! What a verdict does: the receipt's standing, the slashing table, the bond.
+//! What a verdict does: the receipt's standing, the slashing table, the bond, and whose its charge is.
 //!
 //! Comes only after a quorum of validators or a missed response: nobody's word alone moves stake.
 
@@ -193,7 +193,7 @@ fn end_bond(present: &mut Present, challenge: &ChallengeRecord, end: EndBond) {
 
 fn condemn(present: &mut Present, challenge: &ChallengeRecord, offence: Offence, standing: Standing) {
     let status = present.state.statuses.get(&challenge.receipt);
-    let anchored = status.map(|status| (status.worker, status.epoch));
+    let anchored = status.as_ref().map(|status| (status.worker, status.epoch));
     end_bond(present, challenge, bond(challenge));
     let reporter = payee(present, Some(challenge.auditor));
     let amount = anchored.map_or(0, |(worker, epoch)| {
@@ -203,6 +203,10 @@ fn condemn(present: &mut Present, challenge: &ChallengeRecord, offence: Offence,
     });
     slash_auditors(present, &challenge.receipt);
     decide(present, challenge.receipt, standing, amount);
+    let opening = challenge.opening.and_then(|_| present.state.openings.get(&challenge.receipt).cloned());
+    if let Some(status) = status {
+        present.owe_refund(&status, opening.as_deref());
+    }
 }
 
 /// Who is paid for what a node does.

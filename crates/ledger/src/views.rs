@@ -8,7 +8,7 @@ use evm::modules::{
 };
 use protocol::{
     Amount, BridgeRecord, CertifiedRotation, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, ModelRecord,
-    NodeId, NodeRecord, Payout, PublicKey, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt,
+    NodeId, NodeRecord, Payout, PublicKey, ReceiptStatus, Role, SettlementRecord, ShareRecord, SignedReceipt,
     service::{ChallengeView, ReceiptView, VerdictRecord},
     share::Parts,
 };
@@ -186,6 +186,13 @@ impl Ledger {
         let first = (*gateway, after.unwrap_or(EvmAddress([0; 20])));
         let rows = self.present.state.shares.range(first..=(*gateway, EvmAddress([u8::MAX; 20])));
         rows.filter(|row| Some(row.payee) != after).take(count).cloned().collect()
+    }
+
+    /// What each gateway owes an account, in the order of gateways.
+    pub fn owed_to(&self, payee: &EvmAddress) -> Vec<ShareRecord> {
+        let state = &self.present.state;
+        let gateways = state.nodes.rows().filter(|node| node.role == Role::Gateway);
+        gateways.filter_map(|node| state.shares.get(&(node.node, *payee)).cloned()).collect()
     }
 
     /// What of a charge goes to whom but the worker.

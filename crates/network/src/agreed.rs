@@ -66,6 +66,11 @@ impl LedgerClient {
         }
     }
 
+    /// What each gateway owes an account.
+    pub async fn owed(&self, account: &EvmAddress) -> Result<Vec<ShareRecord>, NetworkError> {
+        self.agreed(&format!("owed/{account}"), |url| async move { self.client.get_list(&url).await }).await
+    }
+
     /// A receipt and how it stands.
     pub async fn receipt_agreed(&self, id: &Digest) -> Result<ReceiptView, NetworkError> {
         self.agreed(&format!("receipts/{id}"), |url| async move { self.client.get(&url).await }).await

@@ -18,7 +18,7 @@ pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
 pub use joining::{NodeInit, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
-pub use proving::{Proof, ProofVerb, Receipt};
+pub use proving::{Claim, Proof, ProofVerb, Receipt};
 pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
@@ -332,6 +332,9 @@ pub enum Wallet {
     /// Balance and next nonce of an address, a public key or a key of the folder.
     #[command(after_help = "Examples:\n  og wallet show alice\n  og wallet show base/0\n  og wallet show 0x77…77")]
     Show { who: String },
+    /// What gateways owe an address: shares of what they charged, and refunds of what it paid for answers that were false.
+    #[command(after_help = "Examples:\n  og wallet owed publisher\n  og wallet owed base/0 --json")]
+    Owed { who: String },
     /// Set what a key may spend on calls that og pay pays for.
     Limit(Limit),
     /// What keys may spend, and have spent today.

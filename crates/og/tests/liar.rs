@@ -37,6 +37,37 @@ fn a_worker_that_withholds_its_evidence_is_slashed_as_a_liar() {
     devnet.wait_for_verdict(&receipt, 1);
 }
 
+#[test]
+fn what_was_paid_for_an_answer_that_its_worker_withheld_comes_back_to_its_payer_on_the_ledger() {
+    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1", "--adversary", "withhold"]);
+    let said = |arguments: &[&str]| {
+        let said = devnet.og(&[arguments, &["--json"]].concat());
+        assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+        said.json()
+    };
+    let units = |amount: &serde_json::Value| amount.as_str().unwrap().parse::<u128>().unwrap();
+    let balance = || units(&said(&["wallet", "show", "base/0"])["balance"]);
+    let before = balance();
+    let body = serde_json::json!({
+        "model": "demo-chat", "max_tokens": 16, "messages": [{ "role": "user", "content": "Who is refunded?" }],
+    });
+    let call = ["pay", "/v1/chat/completions", "--data", &body.to_string(), "--max", "1", "--token", "usdc"];
+    let paid = said(&[&call[..], &["-H", "x-og-opening: include"]].concat());
+    let (receipt, charged) = (paid["receipt"].as_str().unwrap(), units(&paid["body"]["og"]["payment"]["charged_opg"]));
+    let answer = devnet.dir().join("answer.json");
+    std::fs::write(&answer, paid.to_string()).unwrap();
+    let claim = ["receipt", "claim", receipt, "--key", "publisher", "--opening", answer.to_str().unwrap()];
+    assert_ne!(devnet.og(&claim).code, 0, "it stands");
+    assert!(devnet.wait_for(receipt, &["refuted"], Duration::from_secs(60)).is_some());
+    assert_eq!(said(&claim)["standing"], "withheld");
+    // Out of the gateway's account: what it had paid into the receipt's own, or what it pays from now on.
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while balance() != before + charged {
+        assert!(Instant::now() < deadline, "not paid: {}", said(&["wallet", "owed", "base/0"]));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
 /// Asks until the liar was the one to answer; its receipt, once refuted in time.
 fn false_receipt(devnet: &Devnet) -> String {
     for _ in 0..12 {

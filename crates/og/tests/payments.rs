@@ -189,6 +189,8 @@ fn what_callers_paid_reaches_whoever_earned_it_once_their_receipts_stand() {
     let (publisher, worker, paid) = (after[0] - before[0], after[1] - before[1], before[2] - after[2]);
     assert!(publisher > 0 && worker > publisher, "{publisher} and {worker} of {charged}");
     assert_eq!(paid, charged, "a gateway pays what it charged, to the unit");
+    let owed = devnet.og(&["wallet", "owed", "publisher", "--json"]).json();
+    assert_eq!((opg(&owed["due"]), owed["by"].as_array().map(Vec::len)), (0, Some(0)), "nothing is left of it: {owed}");
 }
 
 #[test]

@@ -58,6 +58,7 @@ enum Event {
     Close { purse: usize },
     Settle { purse: usize, is_refused: bool },
     Refund { receipt: usize },
+    Fall { receipt: usize },
     Mature { after_ms: u64 },
 }
 
@@ -79,6 +80,7 @@ fn event() -> impl Strategy<Value = Event> {
         any::<usize>().prop_map(|purse| Event::Close { purse }),
         (any::<usize>(), any::<bool>()).prop_map(|(purse, is_refused)| Event::Settle { purse, is_refused }),
         any::<usize>().prop_map(|receipt| Event::Refund { receipt }),
+        any::<usize>().prop_map(|receipt| Event::Fall { receipt }),
         (0_u64..10).prop_map(|after_ms| Event::Mature { after_ms }),
     ]
 }
@@ -176,6 +178,11 @@ impl World {
             Event::Refund { receipt } => {
                 let receipt = Digest([u8::try_from(*receipt % 256).unwrap(); 32]);
                 let entry = self.books.refund(&receipt, NOW_MS).ok()?;
+                self.note(entry);
+            }
+            Event::Fall { receipt } => {
+                let receipt = Digest([u8::try_from(*receipt % 256).unwrap(); 32]);
+                let entry = self.books.fall(&receipt, NOW_MS)?;
                 self.note(entry);
             }
             Event::Mature { after_ms } => {
@@ -455,6 +462,42 @@ fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
         assert!(all_due(&books).is_empty(), "nothing is left to settle");
         let model = wanted(&offer, &split, 1).model;
         assert_eq!(books.revenue_of(&model).map(|(_, amount, calls)| (amount, calls)).collect::<Vec<_>>(), [(0, 0)]);
+    }
+}
+
+#[test]
+fn what_fell_stays_charged_for_the_ledger_says_that_its_payer_is_owed_it_and_nobody_earned_it() {
+    for (way, is_settled) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+        let (offer, mut books, split) = (offer(way), Books::default(), split());
+        let purse = if way == Way::Batch { raised(&mut books) } else { opened(&mut books, &offer) };
+        let call = called(&mut books, &purse, &offer, &split);
+        books.apply(&books.charge(call, answer(600, 4_200, 1), NOW_MS).unwrap());
+        books.apply(&Entry::Closed(purse));
+        if is_settled {
+            books.apply(&books.settling(&purse, 600, Digest([3; 32])).unwrap());
+        }
+        let fallen = books.fall(&Digest([1; 32]), NOW_MS).unwrap();
+        books.apply(&fallen);
+        books.apply(&fallen);
+        if is_settled {
+            books.apply(&books.settled(&purse, Digest([3; 32]), NOW_MS).unwrap());
+        }
+        assert_eq!(books.held_of(split.portions()[0].holder), 0, "{way:?}: held credit is let go");
+        assert_eq!(books.free().count(), 0, "{way:?}: and is nobody's here");
+        assert_eq!(books.purse(&purse).unwrap().spent, 600, "{way:?}: it is settled like what stands");
+        assert_eq!(all_due(&books).len(), usize::from(!is_settled), "{way:?}");
+        let owed = books.owed(offer.asset.network, offer.asset.address, payer(1).key().address());
+        // A payment by `exact` has moved whole: what was not charged of it is its payer's, and no more.
+        let rest = if is_settled && matches!(way, Way::Transfer | Way::Permit2) { PRICE - 600 } else { 0 };
+        assert_eq!(owed, rest, "{way:?}: not given back twice");
+        assert!(books.fall(&Digest([1; 32]), NOW_MS).is_none(), "{way:?}: once");
+        assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err(), "{way:?}: and in one way");
+        let model = wanted(&offer, &split, 1).model;
+        assert_eq!(books.revenue_of(&model).map(|(_, amount, calls)| (amount, calls)).collect::<Vec<_>>(), [(0, 0)]);
+        for books in [&books, &kept(&books)] {
+            let sums: Vec<_> = books.converted().map(|sums| (sums.amount, sums.opg, sums.count)).collect();
+            assert_eq!(sums, [(600, 4_200, 1)], "{way:?}: what was taken, and what is owed for it");
+        }
     }
 }
 
@@ -1106,7 +1149,7 @@ fn what_ends_first_is_settled_first() {
 #[test]
 fn the_entries_of_the_journal_are_frozen() {
     use payments::{
-        books::{AnswerEnded, Converted, Lost, Raise, Repriced, Returning, Valued, Worth, WrittenOff},
+        books::{AnswerEnded, Converted, Lost, Raise, Refunded, Repriced, Returning, Valued, Worth, WrittenOff},
         price::holder,
     };
     let (purse, holder) = (Digest([1; 32]), holder(alloy_primitives::Address::with_last_byte(7)));
@@ -1131,6 +1174,7 @@ fn the_entries_of_the_journal_are_frozen() {
         Entry::Sent(Digest([4; 32])),
         Entry::Valued(Valued { network: 8_453, asset: holder, amount: 1_000_000, opg: 7_000_000 }),
         Entry::Worth(Worth { network: 8_453, asset: holder, opg: 4_300 }),
+        Entry::Fell(Refunded { call: 3, receipt: Digest([4; 32]), at_ms: 1_800_000_000_000 }),
     ];
     let found: Vec<String> = entries.iter().map(|entry| alloy_primitives::hex::encode(entry.encode())).collect();
     let frozen: Vec<String> = serde_json::from_str(include_str!("../vectors/journal.json")).unwrap();

@@ -30,6 +30,7 @@ pub mod lineage;
 pub mod payment;
 pub mod price;
 pub mod receipt;
+pub mod refund;
 pub mod registry;
 pub mod request;
 pub mod service;
@@ -48,6 +49,7 @@ pub use lineage::{Earners, Lineage};
 pub use payment::{Paid, Payer, Payment, ShownPayer, Terms};
 pub use price::{Quote, Tariff, Usage};
 pub use receipt::{Opening, Receipt, SignedReceipt};
+pub use refund::{PayerProof, refund_account};
 pub use registry::{DuesRecord, KeyRecord, ModelRecord, NodeRecord, ReceiptStatus, Role, ShareRecord, Standing};
 pub use request::{
     Assurance, Chat, Constraint, Element, Finish, Input, Message, Output, Parameters, Privacy, Prompt, Request,

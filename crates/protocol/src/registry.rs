@@ -117,7 +117,7 @@ record! {
     /// What a gateway's receipts charged, and what it paid out of that.
     DuesRecord {
         gateway: NodeId,
-        /// Charged in all by receipts that nobody can refute any more.
+        /// Charged in all by receipts that are decided: that nobody can refute any more, or that were refuted or withheld.
         due: Amount,
         /// Paid out of it in all.
         paid: Amount,
@@ -129,7 +129,7 @@ record! {
 }
 
 record! {
-    /// What a gateway owes one payee of what its receipts charged. Nobody who is owed nothing has one.
+    /// What a gateway owes one payee of what its receipts charged: shares, and refunds of what fell. Nobody who is owed nothing has one.
     ShareRecord {
         gateway: NodeId,
         payee: EvmAddress,

@@ -11,6 +11,7 @@ use crate::{
     canonical::{Canonical, DecodeError, Noun, Reader, Version},
     nouns::{choice, record},
     receipt::{Opening, Receipt, SignedReceipt},
+    refund::PayerProof,
     registry::Role,
     settlement::{Burn, EvmAddress},
 };
@@ -118,6 +119,10 @@ record! {
     NameHome { base: Option<EvmAddress>, }
 }
 record! {
+    /// Has the refund of a receipt that fell go to whoever paid for it; sent by anybody who can show who that is.
+    ClaimRefund { receipt: Digest, proof: PayerProof, }
+}
+record! {
     /// Calls a native module as the account of the sender's key: what a wallet does with a transaction of its own.
     Call { module: EvmAddress, value: Amount, input: Bytes<CALL_BYTES_MAX>, }
 }
@@ -155,6 +160,7 @@ choice! {
         PayShares(PayShares) = 15, "pay_shares";
         NameHome(NameHome) = 16, "name_home";
         Announce(Announce) = 17, "announce";
+        ClaimRefund(ClaimRefund) = 18, "claim_refund";
     }
 }
 

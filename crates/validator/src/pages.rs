@@ -55,6 +55,11 @@ pub(crate) async fn shares_after(
     shares_behind(&desk, &id, Some(named_address(&payee)?))
 }
 
+/// What gateways owe an account: as many rows as there are gateways, at most.
+pub(crate) async fn owed(State(desk): Shared, Path(account): Path<String>) -> Result<Response, Answer> {
+    Ok(nouns(&desk.node.ledger().owed_to(&named_address(&account)?)))
+}
+
 fn shares_behind(desk: &Desk, id: &str, after: Option<EvmAddress>) -> Result<Response, Answer> {
     Ok(nouns(&desk.node.ledger().shares(&digest(id)?, after, SHARES_A_PAGE)))
 }

@@ -79,6 +79,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/dues/{gateway}", get(pages::dues))
         .route("/dues/{gateway}/shares", get(pages::shares))
         .route("/dues/{gateway}/shares/after/{payee}", get(pages::shares_after))
+        .route("/owed/{account}", get(pages::owed))
         .layer(middleware::from_fn_with_state(Arc::clone(&desk), while_running))
         // These tell that agreement has ended.
         .route("/status", get(status))

@@ -1,4 +1,5 @@
-//! Money back to payers whose answers were refuted after their payment was settled.
+//! Money back to payers on their own chain: what a payment moved beyond its charge, and what was charged for answers that the ledger never
+//! took. For those that were refuted or withheld it is the ledger that says who is owed (`payout`).
 //!
 //! As with settlements, a transfer is written down with its hash before it is sent, so that a crash in between never pays twice.
 

@@ -1,8 +1,9 @@
 //! What becomes of our own receipts on the ledger, for as long as their charges can be refunded.
 //!
-//! A charge is free to be paid out when the window of its receipt has closed, and is taken back when the validators found the receipt
-//! false or not opened, or when the ledger would never take it. What the ledger has not decided is waited for, however long. No single
-//! validator is believed: what counts is what more than a third say alike.
+//! A charge is out of our hands when the window of its receipt has closed, and when the validators found the receipt false or not opened:
+//! the ledger then says who is owed it, those who share in it or its payer. It is taken back where the ledger would never take the receipt.
+//! What the ledger has not decided is waited for, however long. No single validator is believed: what counts is what more than a third
+//! say alike.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +36,9 @@ const LOOK_AGAIN_MS: Milliseconds = 5 * 60 * 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Undecided,
+    /// It is due to those who share in it.
     Stands,
+    /// It is due to its payer.
     Fell,
 }
 
@@ -103,17 +106,26 @@ async fn round(ledger: &LedgerClient, outbox: &Outbox, desk: &Desk, seen: &mut S
             Fate::Fell => fell.push(*receipt),
         }
     }
+    let has_more = due.len() >= RECEIPTS_A_ROUND && !stand.is_empty();
     // Refused for long, or lost in a crash just before the outbox had it.
     let is_waiting = |receipt: &Digest| outbox.find(receipt).is_some() && !outbox.is_set_aside(receipt);
     let is_late = |receipt: &Digest| due.get(receipt).is_some_and(|at| now.saturating_sub(*at) > ANCHORED_WITHIN_MS);
-    fell.extend(missing.into_iter().filter(|receipt| is_late(receipt) && !is_waiting(receipt)));
-    let has_more = due.len() >= RECEIPTS_A_ROUND && !stand.is_empty();
-    for receipt in fell {
-        tracing::warn!(%receipt, "an answer was refuted or not anchored: its charge is taken back");
+    for receipt in missing.into_iter().filter(|receipt| is_late(receipt) && !is_waiting(receipt)) {
+        tracing::warn!(%receipt, "an answer was not anchored: its charge is taken back");
         let _noted = desk.till.note(|books| books.refund(&receipt, now).ok());
     }
-    let noted = value_assets(desk).and_then(|()| desk.till.mature(&stand, upto_ms));
+    let noted =
+        value_assets(desk).and_then(|()| let_fall(desk, &fell, now)).and_then(|()| desk.till.mature(&stand, upto_ms));
     Ok(has_more && noted.is_ok())
+}
+
+/// Their payers are owed what they charged, on the ledger, which says so to whoever pays out.
+fn let_fall(desk: &Desk, fell: &[Digest], now: Milliseconds) -> Result<(), Refused> {
+    for receipt in fell {
+        tracing::warn!(%receipt, "an answer was refuted or withheld: its charge is owed to its payer");
+        desk.till.note(|books| books.fall(receipt, now))?;
+    }
+    Ok(())
 }
 
 /// What a whole of each asset is worth in OPG by the rate of now, where there is one: by that the books say what was gained or lost of the

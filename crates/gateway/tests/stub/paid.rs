@@ -228,6 +228,16 @@ impl Paid {
         Books::recover(&lines, now_ms()).unwrap()
     }
 
+    /// What was settled of a payer's payments, as the journal has it.
+    pub fn settled(&self, payer: &Payer) -> u128 {
+        let payer = holder(payer.key().address());
+        let settled = |entry: Entry| match entry {
+            Entry::Purse(purse) if purse.payer == payer => Some(purse.settled),
+            _ => None,
+        };
+        self.books().0.entries().into_iter().filter_map(settled).sum()
+    }
+
     /// What a payer was charged in all, as the journal has it; `None` while a call of anybody's is open.
     pub fn charged(&self, payer: &Payer) -> Option<u128> {
         let (books, ends) = self.books();

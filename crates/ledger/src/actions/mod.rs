@@ -7,6 +7,7 @@ mod challenge;
 mod double_vote;
 mod model;
 mod receipts;
+mod refund;
 mod registry;
 mod shares;
 mod transfer;
@@ -44,5 +45,6 @@ pub(crate) fn apply(
         Action::PayShares(payment) => shares::pay(present, sender, &payment),
         Action::NameHome(home) => shares::name_home(present, sender, &home),
         Action::Announce(announced) => registry::announce(present, sender, &announced),
+        Action::ClaimRefund(claim) => refund::claim(present, &claim),
     }
 }

@@ -14,6 +14,7 @@ mod questions;
 mod quorum;
 mod random;
 mod receipts;
+mod refunds;
 mod registries;
 mod registry;
 mod retired;

@@ -17,6 +17,7 @@ use protocol::{
 use crate::{
     bundles::{certificate, proofs_hold},
     double_votes::{conflicts, show},
+    refunds::claim,
     registries::tables_follow,
     shares::{name_home, pay},
     wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet},
@@ -77,6 +78,7 @@ impl Story {
                 let base = Some(EvmAddress([which; 20])).filter(|_| number.is_multiple_of(3));
                 self.send(sender, name_home(base));
             }
+            (27, Some(answer)) => self.send(sender, claim(&answer)),
             _ => {
                 // Now and then long enough for a vote to be over.
                 self.world.time_ms += u64::from(number) % if which < 16 { 70_000 } else { 2_500 };
@@ -286,18 +288,22 @@ fn check_bundles(story: &Story) {
     }
 }
 
-/// Due is what receipts charged whose windows are closed and that stand, each once; paid is never more.
+/// Due is what receipts charged that are decided, each once: whose windows are closed and that stand, or that fell; paid is never more.
 fn check_dues(story: &Story) {
     let ledger = &story.world.ledger;
     let newest = ledger.closed_epoch().unwrap().epoch;
     let all = (0..=newest).flat_map(|epoch| ledger.epoch_receipts(epoch).unwrap());
     let charged = all.map(|view| {
-        let stands = matches!(view.status.standing, Standing::Anchored | Standing::Audited | Standing::Upheld);
         let is_over = newest >= view.status.epoch + u64::from(ledger.rules().challenge_window);
-        if stands && is_over { view.receipt.receipt.charge } else { 0 }
+        let is_due = match view.status.standing {
+            Standing::Anchored | Standing::Audited | Standing::Upheld => is_over,
+            Standing::Refuted | Standing::Withheld => true,
+            Standing::Challenged => false,
+        };
+        if is_due { view.receipt.receipt.charge } else { 0 }
     });
     let dues = ledger.dues(&node(GATEWAY));
-    assert_eq!(dues.due, charged.sum::<u128>(), "what is due is what stands");
+    assert_eq!(dues.due, charged.sum::<u128>(), "what is due is what stands, and what is refunded");
     assert!(dues.paid <= dues.due, "more paid than was due");
     let shares = ledger.shares(&node(GATEWAY), None, 1_000);
     let owed: u128 = shares.iter().map(protocol::ShareRecord::due).sum();

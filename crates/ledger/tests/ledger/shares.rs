@@ -17,13 +17,14 @@ use crate::{
     wallets::wallet,
     world::{
         ALICE, AUDITOR, Answer, BOB, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, OWN_AUDITOR, STAKE, VALIDATORS, WORKER,
-        World, asked, challenge, charging, model, module_call, node, operator, post, public, report, restored, vote,
+        World, asked, challenge, charging, model, module_call, node, operator, payment, post, public, report, restored,
+        vote,
     },
 };
 
 const NOBODY: EvmAddress = EvmAddress([0; 20]);
 /// Epochs in which a receipt can be challenged, counted with its own.
-const WINDOW: u64 = 16;
+pub const WINDOW: u64 = 16;
 
 /// What is due to a payee, and beside it what had no receipt.
 pub type Paid = (EvmAddress, u128, u128);
@@ -40,7 +41,7 @@ pub fn name_home(base: Option<EvmAddress>) -> Action {
 }
 
 /// A network whose gateway's operator has money.
-fn funded() -> World {
+pub fn funded() -> World {
     let mut world = World::new();
     let to = address_of(&operator(GATEWAY));
     world.send(ALICE, Action::Transfer(Transfer { to, amount: 1_000 })).unwrap();
@@ -57,16 +58,16 @@ fn charged(world: &mut World, worker: u8, opg: u128) -> Answer {
     answer
 }
 
-fn dues(world: &World) -> (u128, u128, u64) {
+pub fn dues(world: &World) -> (u128, u128, u64) {
     let DuesRecord { due, paid, payments, .. } = world.ledger.dues(&node(GATEWAY));
     (due, paid, payments)
 }
 
-fn balance(world: &World, address: EvmAddress) -> u128 {
+pub fn balance(world: &World, address: EvmAddress) -> u128 {
     world.ledger.balance(&address)
 }
 
-fn account(seed: u8) -> EvmAddress {
+pub fn account(seed: u8) -> EvmAddress {
     address_of(&operator(seed))
 }
 
@@ -75,7 +76,7 @@ fn publisher() -> EvmAddress {
 }
 
 /// Whom the gateway owes, and how much.
-fn owed(world: &World) -> BTreeMap<EvmAddress, u128> {
+pub fn owed(world: &World) -> BTreeMap<EvmAddress, u128> {
     world.ledger.shares(&node(GATEWAY), None, 100).iter().map(|row| (row.payee, row.due())).collect()
 }
 
@@ -208,9 +209,9 @@ fn what_a_publisher_wrote_into_the_registry_divides_its_part_and_a_copier_writes
 }
 
 /// Epochs of a span in these tests.
-const SPAN: u64 = 8;
+pub const SPAN: u64 = 8;
 
-fn hurried() -> World {
+pub fn hurried() -> World {
     let mut world = World::governed(Rules::default(), &[(&parameters::SHARE_EPOCHS, u128::from(SPAN))]);
     world.send(ALICE, Action::Transfer(Transfer { to: account(GATEWAY), amount: 1_000 })).unwrap();
     world
@@ -299,15 +300,18 @@ fn answered(world: &mut World, worker: u8, most: u64) -> Answer {
 }
 
 #[test]
-fn what_the_validators_find_false_is_never_due() {
+fn what_the_validators_find_false_is_due_to_its_payer_and_to_nobody_who_shares() {
     let mut world = funded();
     answered(&mut world, OTHER_WORKER, 3);
     let false_one = answered(&mut world, WORKER, 4);
     world.send(AUDITOR, challenge(&false_one, true)).unwrap();
     VALIDATORS.iter().for_each(|validator| drop(world.send(*validator, vote(&false_one, true))));
     assert_eq!(world.ledger.status(&false_one.id()).unwrap().standing, Standing::Refuted);
+    let payer = payment(0).payer.account;
+    assert_eq!((dues(&world), owed(&world)), ((4, 0, 0), BTreeMap::from([(payer, 4)])), "with the verdict");
     world.epochs(WINDOW + 3);
-    assert_eq!(dues(&world), (1 + 2 + 3, 0, 0), "nor is what its worker else said, until that is decided");
+    assert_eq!(dues(&world), (1 + 2 + 3 + 4, 0, 0), "what its worker else said is nobody's until that is decided");
+    assert_eq!((owed(&world)[&payer], owed(&world).get(&account(WORKER))), (4, None));
 }
 
 #[test]

@@ -30,6 +30,22 @@ pub enum Receipt {
         #[arg(long)]
         without_opening: bool,
     },
+    /// Show the ledger who paid for a receipt whose worker never opened it, so that its refund goes there.
+    Claim(Claim),
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "The refund is the payer's, whoever sends this. Of the answer its payer is shown, and where the receipt shows a purse the whole question.\nExamples:\n  og receipt claim <id> --key alice\n  og receipt claim <id> --key alice --opening answer.json"
+)]
+pub struct Claim {
+    pub receipt: String,
+    /// A key of the folder that the ledger knows: it has acted there, or has OPG.
+    #[arg(long, value_name = "NAME")]
+    pub key: String,
+    /// An opening, or an answer that has it; without it, what og chat and og infer kept.
+    #[arg(long, value_name = "FILE")]
+    pub opening: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bridge;
+mod claim;
 mod compile;
 mod describe;
 pub mod facilitator;

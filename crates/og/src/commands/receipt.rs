@@ -1,4 +1,4 @@
-//! `og receipt show | verify | export`.
+//! `og receipt show | verify | export`; `claim` has its own file.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use protocol::{Canonical as _, Opening, ShortBundle, Trust, WrittenBundle};
 use serde_json::{Value, json};
 use verify::Report;
 
-use super::{show, wrote};
+use super::{claim, show, wrote};
 use crate::{
     cli::{Common, Receipt},
     home::{Home, read_trust},
@@ -59,6 +59,7 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
             wrote(common, &out, bundle.as_of_epoch());
             Ok(ExitCode::SUCCESS)
         }
+        Receipt::Claim(options) => claim::run(remote, common, &options).await,
     }
 }
 

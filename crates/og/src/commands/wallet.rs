@@ -1,4 +1,4 @@
-//! `og wallet show | pay | home` and `og faucet`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`.
+//! `og wallet show | owed | pay | home` and `og faucet`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`.
 
 use alloy_primitives::{Address, U256};
 use anyhow::{Context as _, Result};
@@ -28,6 +28,7 @@ const DECIMALS: u8 = 18;
 pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Result<()> {
     match command {
         cli::Wallet::Show { who } => show_wallet(remote, common, &who).await,
+        cli::Wallet::Owed { who } => owed(remote, common, &who).await,
         cli::Wallet::Limit(options) => limits::set(remote, common, &options),
         cli::Wallet::Channels => pay::refund::list(remote, common),
         cli::Wallet::Refund(options) => pay::refund::run(remote, common, &options).await,
@@ -54,6 +55,25 @@ async fn show_wallet(remote: &Remote, common: &Common, who: &str) -> Result<()> 
         "nonce": wallet.nonce,
     });
     show(common, &said, |_| vec![row(&[(&written(&address), 44), (&format!("{} OPG", opg(wallet.balance)), 0)])]);
+    Ok(())
+}
+
+/// What gateways owe an account, each by how much; `old` of that is taken out of their stake first.
+async fn owed(remote: &Remote, common: &Common, who: &str) -> Result<()> {
+    let account = address(remote, who)?;
+    let shares = remote.ledger()?.owed(&account).await?;
+    let due = shares.iter().fold(0, |sum: Amount, share| sum.saturating_add(share.due()));
+    let by = shares.iter().map(|share| {
+        let [due, old] = [share.due(), share.old].map(|amount| amount.to_string());
+        json!({ "gateway": share.gateway.to_string(), "due": due, "old": old, "since": share.since })
+    });
+    let by = by.collect::<Vec<_>>();
+    let said = json!({ "address": written(&account), "due": due.to_string(), "opg": opg(due), "by": by });
+    show(common, &said, |_| {
+        let line = |name: &str, units| row(&[(name, 64), (&format!("{} OPG", opg(units)), 0)]);
+        let lines = shares.iter().map(|share| line(&share.gateway.to_string(), share.due()));
+        lines.chain([line(&written(&account), due)]).collect()
+    });
     Ok(())
 }
 

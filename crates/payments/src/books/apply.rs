@@ -32,6 +32,7 @@ impl Books {
             Entry::Settled(settled) => self.put_settled(settled),
             Entry::Unsettled(unsettled) => self.change(&unsettled.purse, |purse| purse.settling = None),
             Entry::Refunded(refunded) => self.take_back(refunded),
+            Entry::Fell(fallen) => self.let_fall(fallen),
             Entry::Closed(purse) => self.close(purse),
             Entry::Matured(matured) => self.free_upto(matured),
             Entry::Freed(freed) => *self.free.entry(freed.holder).or_default() = freed.amount,
@@ -264,12 +265,23 @@ impl Books {
         if owed > 0 {
             self.owe(wallet, owed);
         }
-        let key = (charged.model, day(charged.at_ms));
-        if let Some((amount, calls)) = self.revenue.get_mut(&key) {
+        self.unearn(&charged, &answer);
+        self.index_purse(&charged.purse);
+    }
+
+    /// Lets go of a charge whose refund the ledger sees to: nobody here earned it, and it is worth to whoever took it what it is owed for.
+    fn let_fall(&mut self, fallen: &Refunded) {
+        let Some((charged, answer)) = self.take_held(fallen) else { return };
+        self.convert(&charged, &answer);
+        self.unearn(&charged, &answer);
+    }
+
+    /// Takes an answer out of what its model earned, and the call with its last one.
+    fn unearn(&mut self, charged: &Charged, answer: &Answer) {
+        if let Some((amount, calls)) = self.revenue.get_mut(&(charged.model, day(charged.at_ms))) {
             *amount = amount.saturating_sub(answer.opg);
             *calls = calls.saturating_sub(u64::from(charged.answers.is_empty()));
         }
-        self.index_purse(&charged.purse);
     }
 
     /// Takes an answer out of the charges that may be refunded: its call without it, and the answer.

@@ -110,14 +110,21 @@ impl Books {
         self.charge(call, answers, now_ms)
     }
 
-    /// Takes the charge of a refuted or undelivered answer back. Whether its payer has paid it is not known while a settlement is on its way:
-    /// then later.
+    /// Takes the charge of an answer back that the ledger never took. Whether its payer has paid it is not known while a settlement is on
+    /// its way: then later.
     pub fn refund(&self, receipt: &Digest, now_ms: Milliseconds) -> Result<Entry, Refused> {
         let (call, charge) = self.charge_of(receipt).ok_or(Refused::Refund(0, 0))?;
         if self.purses.get(&charge.purse).is_some_and(|purse| purse.settling.is_some()) {
             return Err(Refused::InFlight);
         }
         Ok(Entry::Refunded(Refunded { call, receipt: *receipt, at_ms: now_ms }))
+    }
+
+    /// Leaves the charge of a refuted or withheld answer as it is: the ledger says that its payer is owed it, in OPG, in the place of those
+    /// who would have shared in it. `None` where it was given back already.
+    pub fn fall(&self, receipt: &Digest, now_ms: Milliseconds) -> Option<Entry> {
+        let (call, _) = self.charge_of(receipt)?;
+        Some(Entry::Fell(Refunded { call, receipt: *receipt, at_ms: now_ms }))
     }
 
     /// Frees the shares of answers whose receipts stand after their window, and of those up to a moment that have no receipt.

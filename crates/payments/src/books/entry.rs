@@ -171,7 +171,7 @@ protocol::record! {
 }
 
 protocol::record! {
-    /// The charge of one answer is taken back.
+    /// The charge of one answer is given back: by whoever took it, or by what it owes on the ledger.
     Refunded { call: u64, receipt: Digest, at_ms: Milliseconds, }
 }
 
@@ -283,6 +283,8 @@ protocol::choice! {
         Valued(Valued) = 41, "valued";
         /// What stands was worth when its shares came to be due; only where a journal is begun anew.
         Worth(Worth) = 42, "worth";
+        /// An answer was refuted or withheld: the ledger says that its charge is owed to its payer, so that it stays charged here.
+        Fell(Refunded) = 43, "fell";
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crypto::threshold::{GroupKey, GroupSignature};
 use protocol::{
-    Action, Bytes, EpochRecord, EvmAddress, Role, Signature, SignedTransaction, Standing, Transaction, Version,
+    Action, Bytes, EpochRecord, EvmAddress, PayerProof, Role, Signature, SignedTransaction, Standing, Transaction,
+    Version,
+    refund::SaltedRequest,
     registry::float_root,
     request::Finish,
     service::{
@@ -10,9 +12,9 @@ use protocol::{
         VerdictRecord,
     },
     transaction::{
-        Announce, Call, Challenge, NameHome, NameKey, PayShares, PayeeShare, PostReceipts, PublishModel, RegisterNode,
-        ReportAudit, ReportBurns, Respond, RotateKey, SeatKey, ShowDoubleVote, Transfer, UpdateNode, Vote,
-        prove_possession,
+        Announce, Call, Challenge, ClaimRefund, NameHome, NameKey, PayShares, PayeeShare, PostReceipts, PublishModel,
+        RegisterNode, ReportAudit, ReportBurns, Respond, RotateKey, SeatKey, ShowDoubleVote, Transfer, UpdateNode,
+        Vote, prove_possession,
     },
 };
 
@@ -73,6 +75,9 @@ fn actions() -> Vec<(&'static str, Action)> {
     let rotate = RotateKey { node: digest("node"), key: public(11), possession: possession() };
     let update = UpdateNode { endpoint: text("http://127.0.0.1:7102"), models: list(vec![]) };
     let (receipt, opening) = (digest("receipt"), chat_opening());
+    let proof = PayerProof::of(&opening).unwrap();
+    let asked = SaltedRequest { request: opening.request.clone(), salt: opening.request_salt };
+    let by_request = PayerProof::Request(Box::new(asked));
     let share = |byte, due, unreceipted| PayeeShare { payee: EvmAddress([byte; 20]), due, unreceipted };
     let shares = vec![share(0, 0, 1), share(2, 300, 0)];
     vec![
@@ -114,6 +119,8 @@ fn actions() -> Vec<(&'static str, Action)> {
                 }]),
             }),
         ),
+        ("claim_refund", Action::ClaimRefund(ClaimRefund { receipt, proof })),
+        ("claim_refund_by_request", Action::ClaimRefund(ClaimRefund { receipt, proof: by_request })),
     ]
 }
 
