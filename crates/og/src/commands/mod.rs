@@ -15,6 +15,7 @@ mod node;
 mod pay;
 mod proof;
 mod receipt;
+mod refused;
 mod revenue;
 mod stake;
 mod terms;

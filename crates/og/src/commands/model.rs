@@ -75,7 +75,7 @@ async fn meant(remote: &Remote, model: &str) -> Result<Digest> {
 /// What the ledger's registry tells of a model.
 async fn registered(remote: &Remote, root: &Digest) -> Result<IModels::Model> {
     let call = IModels::modelCall { root: root.0.into() };
-    module::view(remote, &MODULE, &call).await.map_err(terms::explained)
+    module::view(remote, &MODULE, &call).await
 }
 
 /// What a gateway tells of a model, and what its publisher said of it on the ledger.
@@ -122,7 +122,7 @@ async fn publish(remote: &Remote, common: &Common, said: &cli::Publish) -> Resul
                     module::send(remote, &MODULE, caller, 0, &call).await
                 }
             };
-            sent.map_err(terms::explained)?.transaction
+            sent?.transaction
         }
     };
     let said = json!({"root": root.to_string(), "name": name, "transaction": transaction});
@@ -198,7 +198,7 @@ async fn change<C: SolCall>(
     call: &C,
     what: &str,
 ) -> Result<()> {
-    let sent = module::send(remote, &MODULE, Caller::open(remote, key)?, 0, call).await.map_err(terms::explained)?;
+    let sent = module::send(remote, &MODULE, Caller::open(remote, key)?, 0, call).await?;
     let (root, transaction) = (root.to_string(), sent.transaction);
     let said = json!({ "root": root, "call": sent.method, "from": sent.from.to_string(), "transaction": transaction });
     show(common, &said, |_| vec![row(&[(&root, 64), (what, 0)])]);

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, Bytes as AbiBytes, hex as digits};
+use alloy_primitives::{Address, B256, hex as digits};
 use alloy_sol_types::SolCall;
 use anyhow::{Context as _, Result, anyhow};
 use crypto::{PublicKey, SigningKey};
-use evm::modules::{Module, SystemError, explain};
+use evm::modules::Module;
 use ledger::address_of;
 use network::{JsonRpc, RpcError, Sender};
 use protocol::{
@@ -19,7 +19,7 @@ use protocol::{
 use relayer::{Chain, SignerKey};
 use serde_json::{Value, json};
 
-use super::show;
+use super::{refused, show, wallet::opg};
 use crate::{cli::Common, keys, remote::Remote};
 
 /// How long a wallet's transaction may take into a block.
@@ -124,22 +124,22 @@ async fn ask(remote: &Remote, module: &Module, from: Address, value: Amount, inp
     for url in urls {
         match JsonRpc::new(remote.client.clone(), url).ask("eth_call", call.clone()).await {
             Err(RpcError::Network(error)) => last = Some(error),
-            answer => return read(module, answer),
+            answer => return read(module, from, value, answer),
         }
     }
     let unreachable = "no validator answers; hint: og devnet";
     Err(last.map_or_else(|| anyhow!(unreachable), |error| anyhow::Error::new(error).context(unreachable)))
 }
 
-fn read(module: &Module, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
+fn read(module: &Module, from: Address, value: Amount, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
     let result = answer.map_err(|error| {
         let RpcError::Refused { message, data, .. } = error else { return error.into() };
         match data.and_then(|data| digits::decode(data).ok()).filter(|data| !data.is_empty()) {
-            None => anyhow!("{message}"),
-            Some(data) => {
-                let refused = explain(&SystemError::Refused(AbiBytes::from(data)));
-                anyhow!("the {} module refuses: {refused}", module.name)
+            None if value > 0 && message.starts_with("insufficient") => {
+                anyhow!("{from} does not have {} OPG; hint: og wallet show {from} says what it has", opg(value))
             }
+            None => anyhow!("{message}"),
+            Some(data) => anyhow!("the {} module refuses: {}", module.name, refused::told(&data)),
         }
     })?;
     digits::decode(result.as_str().unwrap_or("none")).context("the validator's answer is not hexadecimal")
@@ -147,7 +147,6 @@ fn read(module: &Module, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::U256;
     use alloy_sol_types::SolError as _;
     use evm::modules::staking::{IStaking, MODULE};
 
@@ -155,15 +154,17 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_the_modules_words() {
-        let error = IStaking::SelfStakeTooSmall { coins: U256::from(5), least: U256::from(7) }.abi_encode();
+        let error = IStaking::NodeJailed { node: B256::ZERO, until: 7 }.abi_encode();
         let refused = |message: &str, data: Option<String>| {
             let refused = RpcError::Refused { method: "eth_call", message: message.to_owned(), data };
-            read(&MODULE, Err(refused)).unwrap_err().to_string()
+            read(&MODULE, Address::ZERO, 1_500_000_000_000_000_000, Err(refused)).unwrap_err().to_string()
         };
         let told = refused("execution reverted", Some(format!("0x{}", digits::encode(error))));
-        assert_eq!(told, "the staking module refuses: SelfStakeTooSmall(5, 7)");
+        assert!(told.starts_with("the staking module refuses: ") && told.contains("(NodeJailed); hint: "), "{told}");
         assert_eq!(refused("out of gas", None), "out of gas");
-        assert_eq!(read(&MODULE, Ok(json!("0x01"))).unwrap(), [1]);
-        assert!(read(&MODULE, Ok(json!(7))).is_err());
+        let poor = refused("insufficient balance for transfer", None);
+        assert!(poor.contains("does not have 1.5 OPG; hint: og wallet show 0x0000"), "{poor}");
+        assert_eq!(read(&MODULE, Address::ZERO, 0, Ok(json!("0x01"))).unwrap(), [1]);
+        assert!(read(&MODULE, Address::ZERO, 0, Ok(json!(7))).is_err());
     }
 }

@@ -24,30 +24,6 @@ const MILLION_DECIMALS: u8 = 12;
 /// The same of a percentage: shares are kept in millionths.
 const PERCENT_DECIMALS: u8 = 4;
 
-/// What a person may do about what the registry refuses, by its error.
-static HINTS: &[(&str, &str)] = &[
-    ("ModelUnknown", "nobody published it, or it is in no block yet: og model list"),
-    ("RootPublished", "who earns with a model is said once, by its publisher: og model price changes what it costs"),
-    ("VersionPublished", "this name has a model of this version already: another --version or --name"),
-    ("PublisherOnly", "--key names the key that published it"),
-    ("ParentUnknown", "a parent is published before: og model list"),
-    ("ParentInvalid", "each parent once, and no model is its own"),
-    ("ParentAlready", "others are made from this model, so that it can name no parents any more"),
-    ("SharesTooLarge", "splits and parents are 100% together at most"),
-    ("SplitInvalid", "a share above 0%, of somebody"),
-    ("TooManyGenerations", "a model has three generations of parents at most"),
-    ("TooMany", "at most 8 splits and 4 parents"),
-];
-
-/// A refusal of the registry's, with what may be done about it.
-pub(super) fn explained(error: anyhow::Error) -> anyhow::Error {
-    let told = error.to_string();
-    match HINTS.iter().find(|(name, _)| told.contains(&format!(" {name}("))) {
-        Some((_, hint)) => error.context(format!("the registry of models says no; hint: {hint}")),
-        None => error,
-    }
-}
-
 /// The price that is said, in place of the one before: what is not said stays as it is. `None` where none is said.
 pub(super) fn price(said: &PriceOf, before: &Price) -> Result<Option<Price>> {
     let texts = [said.price_call.as_deref(), said.price_input.as_deref(), said.price_output.as_deref()];
@@ -146,7 +122,7 @@ pub(super) fn lines(model: &IModels::Model) -> Vec<String> {
     lines
 }
 
-fn percent(millionths: u32) -> String {
+pub(super) fn percent(millionths: u32) -> String {
     format!("{}%", amount::write(millionths.into(), PERCENT_DECIMALS))
 }
 
@@ -226,15 +202,6 @@ mod tests {
             let refused = share(text).unwrap_err().to_string();
             assert!(refused.contains("hint: "), "{text}: {refused}");
         }
-    }
-
-    #[test]
-    fn a_refusal_of_the_registry_says_what_to_do() {
-        let told = |text: &'static str| format!("{:#}", explained(anyhow::anyhow!(text)));
-        let hinted = told("the models module refuses: VersionPublished(7)");
-        assert!(hinted.contains("hint: this name has") && hinted.contains("VersionPublished(7)"), "{hinted}");
-        assert!(told("the models module refuses: TooMany(9, 8)").contains("at most 8 splits"));
-        assert_eq!(told("no validator answers"), "no validator answers");
     }
 
     #[test]
