@@ -12,6 +12,7 @@ mod joining;
 mod paying;
 mod proving;
 mod publishing;
+mod staking;
 
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
@@ -20,6 +21,7 @@ pub use joining::{NodeInit, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Proof, ProofVerb, Receipt};
 pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
+pub use staking::{Stake, StakeOf};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
@@ -403,66 +405,6 @@ pub struct FacilitatorStart {
     /// A token besides USDC and OPG: its address, and name and version of its EIP-712 domain; may be given again.
     #[arg(long = "asset", value_name = "ADDRESS,NAME,VERSION")]
     pub assets: Vec<String>,
-}
-
-#[derive(Subcommand)]
-pub enum Stake {
-    /// Stake behind nodes, what waits to be paid out, and rewards, of an address, a public key or a key of the folder.
-    #[command(after_help = "Examples:\n  og stake show alice\n  og stake show 0x77…77 --json")]
-    Show { who: String },
-    /// Add stake to a node; it shares the node's rewards and its slashes.
-    #[command(after_help = "Example:\n  og stake delegate --from alice --node validator-1 --amount 100")]
-    Delegate {
-        #[command(flatten)]
-        of: StakeOf,
-        /// In OPG.
-        #[arg(long, value_name = "OPG", allow_negative_numbers = true)]
-        amount: String,
-    },
-    /// Begin to take stake out; it is paid by withdraw when its terms are over.
-    #[command(after_help = "Example:\n  og stake undelegate --from alice --node validator-1 --amount all")]
-    Undelegate {
-        #[command(flatten)]
-        of: StakeOf,
-        /// In OPG, or all.
-        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
-        amount: String,
-    },
-    /// Move stake to another node at once.
-    #[command(after_help = "Example:\n  og stake redelegate --from alice --node worker-1 --to validator-1 --amount 10")]
-    Redelegate {
-        #[command(flatten)]
-        of: StakeOf,
-        /// The node that it goes to.
-        #[arg(long, value_name = "NODE")]
-        to: String,
-        /// In OPG, or all.
-        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
-        amount: String,
-    },
-    /// Have everything paid out whose terms are over.
-    #[command(after_help = "Example:\n  og stake withdraw --from alice")]
-    Withdraw {
-        #[arg(long, value_name = "NAME")]
-        from: String,
-    },
-    /// Have a node's rewards paid out.
-    #[command(after_help = "Example:\n  og stake claim --from alice --node validator-1")]
-    Claim(StakeOf),
-    /// End a node's jail, as its operator, when its term has come.
-    #[command(after_help = "Example:\n  og stake unjail --from validator-1 --node validator-1")]
-    Unjail(StakeOf),
-}
-
-/// Whose stake, and where.
-#[derive(Args)]
-pub struct StakeOf {
-    /// A key of the folder.
-    #[arg(long, value_name = "NAME")]
-    pub from: String,
-    /// A node's id, or its name in the folder's network.
-    #[arg(long, value_name = "NODE")]
-    pub node: String,
 }
 
 #[derive(Args)]

@@ -171,6 +171,15 @@ fn nodes_of_all_roles_join_from_another_folder_answer_and_audit() {
     operator.refused(&again, &["the registry module refuses", "(KeyRegistered)"]);
     // Nobody says that it is carol who operates it.
     operator.said(&["node", "describe", "tee=tdx", "--name", "my-gateway"]);
+
+    // Whoever leaves is told what becomes of its node.
+    let leave = ["stake", "undelegate", "--from", "carol", "--node", "my-worker"];
+    operator.refused(&leave, &["my-worker is jailed by this", "needs 1000 OPG", "hint: a smaller --amount, or --jail"]);
+    operator.said(&[leave.as_slice(), &["--jail"]].concat());
+    until("jailed", || {
+        let status = operator.said(&["status"]);
+        (status["my-worker"]["jailed"] == true).then_some(status)
+    });
 }
 
 fn what_is_no_node_of_the_network_is_refused(operator: &Operator) {

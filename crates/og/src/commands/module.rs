@@ -7,13 +7,12 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, hex as digits};
 use alloy_sol_types::SolCall;
 use anyhow::{Context as _, Result, anyhow};
-use crypto::{PublicKey, SigningKey};
+use crypto::SigningKey;
 use evm::modules::Module;
 use ledger::address_of;
 use network::{JsonRpc, RpcError, Sender};
 use protocol::{
     Action, Amount, Bytes, Digest, EvmAddress,
-    registry::node_id,
     transaction::{self, CALL_BYTES_MAX},
 };
 use relayer::{Chain, SignerKey};
@@ -63,10 +62,9 @@ pub(super) fn node(remote: &Remote, text: &str) -> Result<B256> {
     }
     let told = || format!("{text:?} is no node's id; hint: 64 hexadecimal digits, or a name in the folder's network");
     let network = remote.network().with_context(told)?;
-    let entry = network.node(text)?;
-    let key = entry.key.as_deref().and_then(PublicKey::from_hex);
-    let key = key.with_context(|| format!("{text} is in no registry; hint: og node list names those that are"))?;
-    Ok(node_id(&key).0.into())
+    let id = network.node(text)?.id();
+    let id = id.with_context(|| format!("{text} is in no registry; hint: og node list names those that are"))?;
+    Ok(id.0.into())
 }
 
 impl Sent {
