@@ -63,7 +63,7 @@ impl View {
     }
 
     /// Of those with this name the one that was published first.
-    fn named(&self, name: &str) -> Option<&ModelRecord> {
+    pub fn named(&self, name: &str) -> Option<&ModelRecord> {
         self.models.get(*self.by_name.get(name)?)
     }
 
@@ -183,6 +183,20 @@ impl Directory {
 
     pub fn is_served(&self, model: &Digest) -> bool {
         self.view().is_served(model)
+    }
+
+    /// Refuses a model that no worker may answer for now.
+    pub fn refuse_unserved(&self, model: &ModelRecord) -> Result<(), ApiError> {
+        let view = self.view();
+        if view.is_served(&model.root) {
+            return Ok(());
+        }
+        let why = match view.serving(&model.root).next() {
+            None => "no worker serves it",
+            Some(_) => "every worker that serves it is jailed",
+        };
+        let unserved = format!("Nobody answers for the model `{}` now: {why}.", &model.name[..]);
+        Err(ApiError::new(Code::NoWorker, unserved).with_retry_after_s(2))
     }
 
     /// Whether answers of a model can be held against it. One that left the list was exact, as far as is known here.

@@ -177,8 +177,12 @@ fn nodes_of_all_roles_join_from_another_folder_answer_and_audit() {
     operator.refused(&leave, &["my-worker is jailed by this", "needs 1000 OPG", "hint: a smaller --amount, or --jail"]);
     operator.said(&[leave.as_slice(), &["--jail"]].concat());
     until("jailed", || {
-        let status = operator.said(&["status"]);
-        (status["my-worker"]["jailed"] == true).then_some(status)
+        let said = operator.og(&["status"]);
+        if said.code == 0 && said.json()["my-worker"]["jailed"] == true { Ok(said.json()) } else { Err(said) }
+    });
+    until("its jail is told to whoever asks for what only it serves", || {
+        let said = operator.og(&["infer", "--model", MODEL, "--input", &of_models("example.json")]);
+        if said.code == 1 && said.stderr.contains("is jailed") { Ok(Value::Null) } else { Err(said) }
     });
 }
 
