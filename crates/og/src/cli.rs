@@ -113,7 +113,7 @@ pub enum Verb {
         after_help = "Examples:\n  og stake show alice\n  og stake delegate --from alice --node validator-1 --amount 100"
     )]
     Stake(Stake),
-    /// What a publisher's models earned at the gateway, by model and day.
+    /// What callers paid for a publisher's models, by model and day, and what of that is its own; what gateways owe it, a worker or an auditor.
     Revenue(Revenue),
     /// Pay some OPG of the devnet's faucet to whoever needs it.
     Faucet(Faucet),
@@ -322,9 +322,9 @@ pub struct NodeStart {
 }
 
 #[derive(Args, Clone)]
-#[command(after_help = "Examples:\n  og revenue\n  og revenue --key publisher --json")]
+#[command(after_help = "Examples:\n  og revenue\n  og revenue --key worker-1 --json")]
 pub struct Revenue {
-    /// The publisher's key in the folder.
+    /// The key in the folder whose account earns: a publisher's, or that of a worker's or an auditor's payout.
     #[arg(long, value_name = "NAME", default_value = "publisher")]
     pub key: String,
 }

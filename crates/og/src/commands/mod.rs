@@ -17,6 +17,7 @@ mod proof;
 mod receipt;
 mod refused;
 mod revenue;
+mod shares;
 mod stake;
 mod terms;
 mod wallet;

@@ -18,7 +18,7 @@ use protocol::{
 use relayer::{Chain, SignerKey};
 use serde_json::{Value, json};
 
-use super::{refused, show, wallet::opg};
+use super::{refused::Refused, show, wallet::opg};
 use crate::{cli::Common, keys, remote::Remote};
 
 /// How long a wallet's transaction may take into a block.
@@ -137,7 +137,7 @@ fn read(module: &Module, from: Address, value: Amount, answer: Result<Value, Rpc
                 anyhow!("{from} does not have {} OPG; hint: og wallet show {from} says what it has", opg(value))
             }
             None => anyhow!("{message}"),
-            Some(data) => anyhow!("the {} module refuses: {}", module.name, refused::told(&data)),
+            Some(data) => anyhow::Error::new(Refused { module: module.name, data }),
         }
     })?;
     digits::decode(result.as_str().unwrap_or("none")).context("the validator's answer is not hexadecimal")

@@ -14,8 +14,24 @@ use evm::modules::{
     staking::{IStakedVotes, IStaking},
 };
 use protocol::Amount;
+use thiserror::Error;
 
 use super::{terms::percent, wallet::opg};
+
+/// A module's "no", with the bytes that it reverted with.
+#[derive(Debug, Error)]
+#[error("the {module} module refuses: {}", told(.data))]
+pub(super) struct Refused {
+    pub module: &'static str,
+    pub data: Vec<u8>,
+}
+
+impl Refused {
+    /// Whether it says this.
+    pub fn is<E: SolError>(&self) -> bool {
+        self.data.first_chunk::<4>() == Some(&E::SELECTOR)
+    }
+}
 
 const LATER: &str = "og stake show says in which term what may move, and which term it is";
 const LONGER: &str = "say less";
@@ -154,7 +170,7 @@ static ROWS: &[Row] = &[
 ];
 
 /// A refusal's sentence and hint, from the bytes that a module reverts with.
-pub(super) fn told(data: &[u8]) -> String {
+fn told(data: &[u8]) -> String {
     let is_it = |row: &&Row| data.first_chunk::<4>() == Some(&row.selector);
     let Some(row) = ROWS.iter().find(is_it) else {
         return explain(&SystemError::Refused(Bytes::copy_from_slice(data)));

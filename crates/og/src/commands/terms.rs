@@ -117,7 +117,7 @@ pub(super) fn lines(model: &IModels::Model) -> Vec<String> {
         put("parent", &format!("{} to {}", percent(parent.share), alloy_primitives::hex::encode(parent.root)));
     }
     if model.retired {
-        put("retired", "its publisher offers it no more: each gateway's own price");
+        put("retired", "its publisher offers it no more: gateways that take payments refuse its calls");
     }
     lines
 }
@@ -140,6 +140,27 @@ pub(super) fn written(price: &Price) -> String {
         (units > 0).then(|| format!("{} {} {of}", amount::write(units, decimals), symbol(price.unit)))
     };
     parts.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// A price as a gateway tells it: none of what costs nothing there.
+pub(super) fn asked(told: &Value) -> String {
+    let amount = |name: &str| -> Option<Amount> { told[name].as_str()?.parse().ok() };
+    let price = || {
+        let unit = Unit::ALL.iter().copied().find(|unit| told["unit"] == unit.word())?;
+        let [per_call, per_input_token, per_output_token] =
+            ["per_call", "per_input_token", "per_output_token"].map(amount);
+        Some(Price {
+            unit,
+            per_call: per_call?,
+            per_input_token: per_input_token?,
+            per_output_token: per_output_token?,
+        })
+    };
+    match price() {
+        Some(price) => written(&price),
+        None if told.is_null() => written(&Price::FREE),
+        None => "-".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +209,15 @@ mod tests {
             let refused = price(&said, &before).unwrap_err().to_string();
             assert!(refused.contains(word) && refused.contains("hint: "), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_gateways_price_is_told_in_the_same_words() {
+        let price = json!({
+            "unit": "usd", "per_call": "0", "per_input_token": "0", "per_output_token": "600000000000",
+        });
+        assert_eq!(asked(&price), "0.6 USD a million tokens out");
+        assert_eq!((asked(&Value::Null), asked(&json!({}))), ("nothing".to_owned(), "-".to_owned()));
     }
 
     #[test]
