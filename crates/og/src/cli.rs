@@ -331,7 +331,7 @@ pub struct Revenue {
 
 #[derive(Subcommand)]
 pub enum Wallet {
-    /// Balance and next nonce of an address, a public key or a key of the folder.
+    /// Balance and next nonce of an address, a public key, the account of a key of the folder (NAME), or one of its wallets (NAME/INDEX).
     #[command(after_help = "Examples:\n  og wallet show alice\n  og wallet show base/0\n  og wallet show 0x77…77")]
     Show { who: String },
     /// Set what a key may spend on calls that og pay pays for.
@@ -351,9 +351,10 @@ pub enum Wallet {
     /// Pay from a key of the folder.
     #[command(after_help = "Example:\n  og wallet pay --from alice --to bob --amount 1.5")]
     Pay {
-        #[arg(long, value_name = "NAME")]
+        /// Who pays: the account of a key of the folder, or NAME/INDEX or @FILE for a wallet.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE")]
         from: String,
-        /// An address, a public key or the name of a key.
+        /// An address, a public key, the name of a key for its account, or NAME/INDEX for a wallet of it.
         #[arg(long)]
         to: String,
         /// In OPG.
@@ -365,6 +366,7 @@ pub enum Wallet {
         after_help = "Examples:\n  og wallet home --key publisher --base 0x77…77\n  og wallet home --key publisher"
     )]
     Home {
+        /// The key of the folder whose account it is.
         #[arg(long, value_name = "NAME")]
         key: String,
         /// An address that somebody can sign for on Base.
@@ -399,7 +401,7 @@ pub struct FacilitatorStart {
     /// Id of the chain: Base's, or a ledger's.
     #[arg(long, default_value_t = 8453)]
     pub chain: u64,
-    /// The key of the folder that settles, and which of the addresses that come from it.
+    /// Who settles: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/6")]
     pub key: String,
     /// A token besides USDC and OPG: its address, and name and version of its EIP-712 domain; may be given again.

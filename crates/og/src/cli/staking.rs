@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
 pub enum Stake {
-    /// Stake behind nodes, what waits to be paid out, and rewards, of an address, a public key or a key of the folder.
+    /// Stake behind nodes, what waits to be paid out, and rewards, of an address, a public key, the account of a key of the folder (NAME), or one of its wallets (NAME/INDEX).
     #[command(after_help = "Examples:\n  og stake show alice\n  og stake show 0x77…77 --json")]
     Show { who: String },
     /// Add stake to a node; it shares the node's rewards and its slashes.

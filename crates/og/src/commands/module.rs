@@ -106,7 +106,12 @@ pub(super) async fn send<C: SolCall>(
 
 /// What a method that only reads returns now.
 pub(super) async fn view<C: SolCall>(remote: &Remote, module: &Module, call: &C) -> Result<C::Return> {
-    let answer = ask(remote, module, Address::ZERO, 0, &call.abi_encode()).await?;
+    tried(remote, module, Address::ZERO, call).await
+}
+
+/// What a method would return now to whoever calls it without coins; nothing is sent.
+pub(super) async fn tried<C: SolCall>(remote: &Remote, module: &Module, from: Address, call: &C) -> Result<C::Return> {
+    let answer = ask(remote, module, from, 0, &call.abi_encode()).await?;
     C::abi_decode_returns(&answer)
         .with_context(|| format!("the {} module's answer is none of its interface", module.name))
 }

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, U256, hex as digits};
 use alloy_sol_types::SolCall;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use evm::modules::staking::{IStaking, MODULE, role_of};
 use protocol::Amount;
 use serde_json::{Value, json};
@@ -40,9 +40,7 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Stake) -> Resul
             spares(remote, &of, (call.from, call.coins), jail).await?;
             send(remote, common, &of.from, 0, &call).await
         }
-        cli::Stake::Withdraw { from } => {
-            send(remote, common, &from, 0, &IStaking::withdrawCall { most: U256::from(QUEUE_MAX) }).await
-        }
+        cli::Stake::Withdraw { from } => withdraw(remote, common, &from).await,
         cli::Stake::Claim(of) => {
             let call = IStaking::claimCall { node: node(remote, &of.node)? };
             send(remote, common, &of.from, 0, &call).await
@@ -57,6 +55,19 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Stake) -> Resul
 /// An amount, or everything that may move.
 fn coins(amount: &str) -> Result<U256> {
     if amount == "all" { Ok(U256::MAX) } else { base_units(amount).map(U256::from) }
+}
+
+/// Has everything paid out whose terms are over, if there is anything.
+async fn withdraw(remote: &Remote, common: &Common, from: &str) -> Result<()> {
+    let call = IStaking::withdrawCall { most: U256::from(QUEUE_MAX) };
+    let coins = module::tried(remote, &MODULE, Caller::open(remote, from)?.address(), &call).await?;
+    ensure!(
+        !coins.is_zero(),
+        "nothing of {from} can be withdrawn now; hint: og stake show says what leaves and from which term it is paid"
+    );
+    send(remote, common, from, 0, &call).await?;
+    tell(&format!("{} OPG are paid out", readable(coins)));
+    Ok(())
 }
 
 /// Refuses to take so much of an operator's own stake away that its node is jailed for it, unless that is meant; then it is said.
