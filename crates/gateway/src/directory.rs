@@ -22,6 +22,8 @@ const KEYS_MAX: usize = 4_096;
 const KEY_LIFE: Duration = Duration::from_secs(5);
 /// Models that an error names.
 const NAMED_MAX: usize = 20;
+/// Characters of a name that an error says.
+const NAME_SHOWN_MAX: usize = 128;
 /// Failures in a row that a lie counts for.
 const LIE_FAILURES: u32 = 6;
 
@@ -176,6 +178,8 @@ impl Directory {
             return Err(away.with_retry_after_s(1));
         }
         let names: Vec<&str> = view.models.iter().take(NAMED_MAX).map(|model| &model.name[..]).collect();
+        // No published name is longer.
+        let wish: String = wish.chars().take(NAME_SHOWN_MAX).collect();
         let message = format!("The model `{wish}` does not exist; known are {}.", names.join(", "));
         let unknown = ApiError::new(Code::ModelNotFound, message).with_param("model");
         Err(unknown.with_hint("GET /v1/models lists all of them"))
