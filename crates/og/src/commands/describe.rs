@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::{
     module::{self, Caller},
     show,
-    wallet::opg,
 };
 use crate::{
+    amount::opg,
     cli::{Common, NodeDescribe},
     keys, node,
     remote::Remote,

@@ -18,8 +18,8 @@ use protocol::{
 use relayer::{Chain, SignerKey};
 use serde_json::{Value, json};
 
-use super::{refused::Refused, show, wallet::opg};
-use crate::{cli::Common, keys, remote::Remote};
+use super::{refused::Refused, show};
+use crate::{amount::opg, cli::Common, keys, remote::Remote};
 
 /// How long a wallet's transaction may take into a block.
 const PATIENCE: Duration = Duration::from_secs(120);

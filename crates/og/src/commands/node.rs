@@ -11,8 +11,9 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{describe, join, model, show, wallet::opg};
+use super::{describe, join, model, show};
 use crate::{
+    amount::opg,
     cli::{Common, Node, NodeServe, NodeStart},
     devnet,
     home::{Home, Network},

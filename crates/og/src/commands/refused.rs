@@ -16,7 +16,8 @@ use evm::modules::{
 use protocol::Amount;
 use thiserror::Error;
 
-use super::{terms::percent, wallet::opg};
+use super::terms::percent;
+use crate::amount::opg;
 
 /// A module's "no", with the bytes that it reverted with.
 #[derive(Debug, Error)]

@@ -15,12 +15,9 @@ use payments::price::MILLION;
 use protocol::{Amount, Canonical as _, Digest, EvmAddress, Role};
 use serde_json::{Value, json};
 
-use super::{
-    module, shares, show,
-    terms::percent,
-    wallet::{opg, written},
-};
+use super::{module, shares, show, terms::percent, wallet::written};
 use crate::{
+    amount::opg,
     cli::{Common, Revenue},
     keys,
     remote::Remote,

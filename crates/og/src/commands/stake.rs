@@ -11,9 +11,10 @@ use super::{
     join::least,
     module::{self, Caller, node},
     show,
-    wallet::{address, base_units, opg, written},
+    wallet::{address, base_units, written},
 };
 use crate::{
+    amount::opg,
     cli::{self, Common},
     remote::Remote,
     screen::{row, tell},

@@ -15,15 +15,12 @@ use super::{
     pay, show,
 };
 use crate::{
-    amount,
+    amount::{self, opg},
     cli::{self, Common},
     keys,
     remote::Remote,
     screen::{row, tell},
 };
-
-/// Digits behind the point of an amount.
-const DECIMALS: u8 = 18;
 
 pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Result<()> {
     match command {
@@ -125,14 +122,9 @@ pub(super) fn written(address: &EvmAddress) -> String {
     format!("0x{}", hex(&address.0))
 }
 
-/// Base units as OPG, without needless zeros.
-pub(super) fn opg(units: Amount) -> String {
-    amount::write(units, DECIMALS)
-}
-
 /// OPG that something is done with, as base units.
 pub(super) fn base_units(text: &str) -> Result<Amount> {
-    let units = amount::read(text, DECIMALS, "OPG")?;
+    let units = amount::read(text, amount::OPG_DECIMALS, "OPG")?;
     ensure!(units > 0, "{text} OPG is nothing; hint: an amount above 0");
     Ok(units)
 }
