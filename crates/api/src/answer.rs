@@ -1,4 +1,4 @@
-//! What answers of all endpoints have in common: token counts, the list of models, and our own fields under `og`.
+//! What answers of all endpoints have in common: token counts and our own fields under `og`; and what a model is listed by.
 
 use protocol::Assurance;
 use serde::Serialize;
