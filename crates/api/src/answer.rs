@@ -1,4 +1,4 @@
-//! What answers of all endpoints have in common: token counts, the list of models, and our own fields under `og`.
+//! What answers of all endpoints have in common: token counts and our own fields under `og`; and what a model is listed by.
 
 use protocol::Assurance;
 use serde::Serialize;
@@ -87,12 +87,6 @@ pub struct ModelCard {
     pub kind: &'static str,
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub struct ModelList {
-    pub object: &'static str,
-    pub data: Vec<ModelCard>,
-}
-
 impl From<&protocol::ModelRecord> for ModelCard {
     fn from(model: &protocol::ModelRecord) -> Self {
         Self {
@@ -103,11 +97,5 @@ impl From<&protocol::ModelRecord> for ModelCard {
             root: model.root.to_string(),
             kind: model.kind.word(),
         }
-    }
-}
-
-impl ModelList {
-    pub fn new(models: &[protocol::ModelRecord]) -> Self {
-        Self { object: "list", data: models.iter().map(ModelCard::from).collect() }
     }
 }

@@ -30,7 +30,7 @@ mod tools;
 pub mod face;
 pub mod limits;
 
-pub use answer::{ModelCard, ModelList, OgAnswer, Usage};
+pub use answer::{ModelCard, OgAnswer, Usage};
 pub use answered::{Answered, Paid};
 pub use call::{Call, Head, Job, Teller};
 pub use endpoint::{ENDPOINTS, Endpoint, Gives};

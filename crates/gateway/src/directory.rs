@@ -22,6 +22,8 @@ const KEYS_MAX: usize = 4_096;
 const KEY_LIFE: Duration = Duration::from_secs(5);
 /// Models that an error names.
 const NAMED_MAX: usize = 20;
+/// Characters of a name that an error says.
+const NAME_SHOWN_MAX: usize = 128;
 /// Failures in a row that a lie counts for.
 const LIE_FAILURES: u32 = 6;
 
@@ -63,7 +65,7 @@ impl View {
     }
 
     /// Of those with this name the one that was published first.
-    fn named(&self, name: &str) -> Option<&ModelRecord> {
+    pub fn named(&self, name: &str) -> Option<&ModelRecord> {
         self.models.get(*self.by_name.get(name)?)
     }
 
@@ -176,6 +178,8 @@ impl Directory {
             return Err(away.with_retry_after_s(1));
         }
         let names: Vec<&str> = view.models.iter().take(NAMED_MAX).map(|model| &model.name[..]).collect();
+        // No published name is longer.
+        let wish: String = wish.chars().take(NAME_SHOWN_MAX).collect();
         let message = format!("The model `{wish}` does not exist; known are {}.", names.join(", "));
         let unknown = ApiError::new(Code::ModelNotFound, message).with_param("model");
         Err(unknown.with_hint("GET /v1/models lists all of them"))
@@ -183,6 +187,20 @@ impl Directory {
 
     pub fn is_served(&self, model: &Digest) -> bool {
         self.view().is_served(model)
+    }
+
+    /// Refuses a model that no worker may answer for now.
+    pub fn refuse_unserved(&self, model: &ModelRecord) -> Result<(), ApiError> {
+        let view = self.view();
+        if view.is_served(&model.root) {
+            return Ok(());
+        }
+        let why = match view.serving(&model.root).next() {
+            None => "no worker serves it",
+            Some(_) => "every worker that serves it is jailed",
+        };
+        let unserved = format!("Nobody answers for the model `{}` now: {why}.", &model.name[..]);
+        Err(ApiError::new(Code::NoWorker, unserved).with_retry_after_s(2))
     }
 
     /// Whether answers of a model can be held against it. One that left the list was exact, as far as is known here.

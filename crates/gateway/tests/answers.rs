@@ -152,6 +152,8 @@ async fn models_and_status_are_listed() {
     assert_eq!(models["object"], "list");
     assert_eq!(models["data"][0]["id"], "tiny");
     assert_eq!(models["data"][1]["root"], RISK.to_string());
+    let [named, served, price] = ["named", "served", "price"].map(|name| &models["data"][1][name]);
+    assert!(*named == true && *served == true && price.is_null(), "{models}");
     assert_eq!(stage.client.get("/v1/models/risk").await.json()["id"], "risk");
     assert_eq!(stage.client.get("/v1/models/none").await.error().1, "model_not_found");
     stage.client.chat("").await;

@@ -49,6 +49,24 @@ async fn nothing_is_served_unpaid_and_the_price_is_told() {
 }
 
 #[tokio::test]
+async fn nobody_is_asked_to_pay_for_what_nobody_answers() {
+    let stage = paid(Behaviour::Honest).await;
+    assert_eq!(stage.ask("", "").await.status, 402);
+    stage.validator.change(|ledger| ledger.nodes[0].jailed = true);
+    let mut refused = stage.ask("", "").await;
+    for _ in 0..200 {
+        if refused.status != 402 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        refused = stage.ask("", "").await;
+    }
+    assert_eq!(refused.error(), (503, "no_worker_available".to_owned(), String::new()));
+    assert!(refused.body.contains("every worker that serves it is jailed"), "{}", refused.body);
+    assert_eq!(stage.client.get("/status").await.json()["jailed_workers"], 1);
+}
+
+#[tokio::test]
 async fn an_exact_payment_is_settled_and_runs_the_handler_once() {
     let stage = paid(Behaviour::Honest).await;
     let payment = stage.exact(1).await;
@@ -792,6 +810,7 @@ async fn a_voucher_out_of_a_claim_is_no_consent_to_a_refund() {
     assert_eq!(state["chargedCumulativeAmount"], charged.to_string(), "the payer learns what to sign");
     let dust = stage.refund(&payer(), &channel, charged, Some(1)).await;
     assert_eq!(reason(&dust), "invalid_batch_settlement_evm_refund_amount_invalid");
+    assert!(dust.body.contains("is too small: at least 10000, or all that is left"), "{}", dust.body);
     for _ in 0..3 {
         let refunded = stage.refund(&payer(), &channel, charged, Some(10_000)).await;
         assert_eq!(refunded.status, 200, "{}", refunded.body);

@@ -9,6 +9,7 @@ use payments::{price::Holder, scheme::Scheme, wire::PaymentRequired};
 use stub::{
     Behaviour, CHAT, RISK,
     chain::{Registered, WHOLE},
+    client::Answer,
     paid::{OPG, Paid, USDC, ledger, offer, paid_as, until},
 };
 
@@ -57,7 +58,6 @@ async fn a_call_costs_what_its_publisher_asks_for_in_opg_or_in_dollars_and_else_
     let of_tokens = Registered { prices: [0, 0, WHOLE / 1_600], ..registered(0) };
     for (what, model, expected) in [
         ("a price in OPG", registered(0), in_opg),
-        ("retired", Registered { is_retired: true, ..registered(0) }, configured),
         ("a price in dollars", registered(1), in_dollars),
         ("another's, who copied it", Registered { publisher: ELDER, ..registered(0) }, configured),
         ("the most tokens that come out", of_tokens, in_opg),
@@ -68,6 +68,34 @@ async fn a_call_costs_what_its_publisher_asks_for_in_opg_or_in_dollars_and_else_
         stage.chain.tell(|told| told.models.insert(CHAT.0, model));
         until_it_costs(&stage, expected, what).await;
     }
+}
+
+/// Waits until an unpaid call is answered with this status.
+async fn until_it_says(stage: &Paid, status: u16, what: &str) -> Answer {
+    for _ in 0..200 {
+        let answer = stage.ask("", SIGNED).await;
+        if answer.status == status {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}: no {status}");
+}
+
+#[tokio::test]
+async fn what_is_retired_is_refused_before_a_price_and_told_as_that_until_it_is_offered_again() {
+    let stage = beside_a_registry().await;
+    stage.chain.tell(|told| told.models.insert(CHAT.0, Registered { is_retired: true, ..registered(0) }));
+    let refused = until_it_says(&stage, 404, "it is retired").await;
+    assert_eq!(refused.error(), (404, "model_not_found".to_owned(), "model".to_owned()));
+    let listed = stage.client.get("/v1/models/tiny").await.json();
+    assert_eq!((listed["retired"].as_bool(), listed["served"].as_bool()), (Some(true), Some(true)), "{listed}");
+    let offered = stage.client.get("/discovery/resources").await.json();
+    assert!(offered["items"].as_array().unwrap().iter().all(|item| item["metadata"]["model"] != "tiny"), "{offered}");
+    stage.chain.tell(|told| told.models.insert(CHAT.0, registered(0)));
+    until_it_says(&stage, 402, "it is offered again").await;
+    let listed = stage.client.get("/v1/models/tiny").await.json();
+    assert!(listed["retired"] == false && listed["price"]["unit"] == "opg", "{listed}");
 }
 
 #[tokio::test]

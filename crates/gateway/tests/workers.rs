@@ -326,6 +326,7 @@ async fn without_a_worker_the_client_is_told_to_come_again() {
     let answer = stage.client.chat("").await;
     assert_eq!((answer.error().0, answer.error().1.as_str()), (503, "no_worker_available"));
     assert_eq!(answer.headers["retry-after"], "2");
+    assert!(answer.body.contains("no worker serves it"), "{}", answer.body);
     // Registered, but nobody listens there any more.
     let gone = stub::Worker::start(50, Behaviour::Honest).await;
     stage.validator.register(&gone);

@@ -9,6 +9,9 @@ use protocol::DecodeError;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+/// Characters of an address that an error says.
+const URL_SHOWN_MAX: usize = 160;
+
 /// A node's "no": what was wrong, in a word for programs and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message} ({code})")]
@@ -68,18 +71,25 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// An address as people read it: without its query, which is keys and proofs, and no longer than a line or two.
+fn shown(url: &str) -> String {
+    let place = url.split('?').next().unwrap_or_default();
+    let text: String = place.chars().take(URL_SHOWN_MAX).collect();
+    if text.len() < url.len() { text + "…" } else { text }
+}
+
 /// Why another node gave no usable answer.
 #[derive(Clone, Debug, Error)]
 pub enum NetworkError {
-    #[error("failed to reach {url}: {cause}")]
+    #[error("failed to reach {}: {cause}", shown(.url))]
     Unreachable { url: String, cause: String },
-    #[error("{url} did not answer in time")]
+    #[error("{} did not answer in time", shown(.url))]
     Timeout { url: String },
-    #[error("{url} answered more than {limit} bytes")]
+    #[error("{} answered more than {limit} bytes", shown(.url))]
     TooLarge { url: String, limit: usize },
-    #[error("{url} refused with {status}: {message} ({code})")]
+    #[error("{} refused with {status}: {message} ({code})", shown(.url))]
     Refused { url: String, status: u16, code: String, message: String },
-    #[error("{url} sent bytes that are not what was asked for: {source}")]
+    #[error("{} sent bytes that are not what was asked for: {source}", shown(.url))]
     Decode { url: String, source: DecodeError },
     #[error("{url} is not an address of the form http://host:port or https://host")]
     Address { url: String },
@@ -132,5 +142,21 @@ impl NetworkError {
         let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let word = |name: &str| body["error"][name].as_str().unwrap_or("none given").chars().take(500).collect();
         Self::Refused { url: url.to_owned(), status, code: word("code"), message: word("message") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_where_without_the_digits_of_a_query_or_of_a_path_without_end() {
+        let refused = |url: &str| NetworkError::refused(url, 404, b"{}").to_string();
+        assert!(refused("http://n/receipts/7").starts_with("http://n/receipts/7 refused with 404: "));
+        assert!(
+            refused(&format!("http://n/bundle?pinned={}", "ab".repeat(96))).starts_with("http://n/bundle… refused")
+        );
+        let without_end = refused(&format!("http://n/{}", "9".repeat(5_000)));
+        assert!(without_end.chars().count() < 300 && without_end.contains("9… refused with 404"), "{without_end}");
     }
 }

@@ -2,6 +2,14 @@
 
 use anyhow::{Context as _, Result, bail};
 
+/// Digits behind the point of an amount of OPG.
+pub const OPG_DECIMALS: u8 = 18;
+
+/// Base units of OPG as OPG.
+pub fn opg(units: u128) -> String {
+    write(units, OPG_DECIMALS)
+}
+
 /// Base units as whole tokens, without needless zeros.
 pub fn write(amount: u128, decimals: u8) -> String {
     let digits = usize::from(decimals);

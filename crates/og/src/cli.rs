@@ -12,6 +12,7 @@ mod joining;
 mod paying;
 mod proving;
 mod publishing;
+mod staking;
 
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
@@ -20,6 +21,7 @@ pub use joining::{NodeInit, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Claim, Proof, ProofVerb, Receipt};
 pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
+pub use staking::{Stake, StakeOf};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
@@ -111,7 +113,7 @@ pub enum Verb {
         after_help = "Examples:\n  og stake show alice\n  og stake delegate --from alice --node validator-1 --amount 100"
     )]
     Stake(Stake),
-    /// What a publisher's models earned at the gateway, by model and day.
+    /// What callers paid for a publisher's models, by model and day, and what of that is its own; what gateways owe it, a worker or an auditor.
     Revenue(Revenue),
     /// Pay some OPG of the devnet's faucet to whoever needs it.
     Faucet(Faucet),
@@ -320,16 +322,16 @@ pub struct NodeStart {
 }
 
 #[derive(Args, Clone)]
-#[command(after_help = "Examples:\n  og revenue\n  og revenue --key publisher --json")]
+#[command(after_help = "Examples:\n  og revenue\n  og revenue --key worker-1 --json")]
 pub struct Revenue {
-    /// The publisher's key in the folder.
+    /// The key in the folder whose account earns: a publisher's, or that of a worker's or an auditor's payout.
     #[arg(long, value_name = "NAME", default_value = "publisher")]
     pub key: String,
 }
 
 #[derive(Subcommand)]
 pub enum Wallet {
-    /// Balance and next nonce of an address, a public key or a key of the folder.
+    /// Balance and next nonce of an address, a public key, the account of a key of the folder (NAME), or one of its wallets (NAME/INDEX).
     #[command(after_help = "Examples:\n  og wallet show alice\n  og wallet show base/0\n  og wallet show 0x77…77")]
     Show { who: String },
     /// What gateways owe an address: shares of what they charged, and refunds of what it paid for answers that were false.
@@ -352,9 +354,10 @@ pub enum Wallet {
     /// Pay from a key of the folder.
     #[command(after_help = "Example:\n  og wallet pay --from alice --to bob --amount 1.5")]
     Pay {
-        #[arg(long, value_name = "NAME")]
+        /// Who pays: the account of a key of the folder, or NAME/INDEX or @FILE for a wallet.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE")]
         from: String,
-        /// An address, a public key or the name of a key.
+        /// An address, a public key, the name of a key for its account, or NAME/INDEX for a wallet of it.
         #[arg(long)]
         to: String,
         /// In OPG.
@@ -366,6 +369,7 @@ pub enum Wallet {
         after_help = "Examples:\n  og wallet home --key publisher --base 0x77…77\n  og wallet home --key publisher"
     )]
     Home {
+        /// The key of the folder whose account it is.
         #[arg(long, value_name = "NAME")]
         key: String,
         /// An address that somebody can sign for on Base.
@@ -400,72 +404,12 @@ pub struct FacilitatorStart {
     /// Id of the chain: Base's, or a ledger's.
     #[arg(long, default_value_t = 8453)]
     pub chain: u64,
-    /// The key of the folder that settles, and which of the addresses that come from it.
+    /// Who settles: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/6")]
     pub key: String,
     /// A token besides USDC and OPG: its address, and name and version of its EIP-712 domain; may be given again.
     #[arg(long = "asset", value_name = "ADDRESS,NAME,VERSION")]
     pub assets: Vec<String>,
-}
-
-#[derive(Subcommand)]
-pub enum Stake {
-    /// Stake behind nodes, what waits to be paid out, and rewards, of an address, a public key or a key of the folder.
-    #[command(after_help = "Examples:\n  og stake show alice\n  og stake show 0x77…77 --json")]
-    Show { who: String },
-    /// Add stake to a node; it shares the node's rewards and its slashes.
-    #[command(after_help = "Example:\n  og stake delegate --from alice --node validator-1 --amount 100")]
-    Delegate {
-        #[command(flatten)]
-        of: StakeOf,
-        /// In OPG.
-        #[arg(long, value_name = "OPG", allow_negative_numbers = true)]
-        amount: String,
-    },
-    /// Begin to take stake out; it is paid by withdraw when its terms are over.
-    #[command(after_help = "Example:\n  og stake undelegate --from alice --node validator-1 --amount all")]
-    Undelegate {
-        #[command(flatten)]
-        of: StakeOf,
-        /// In OPG, or all.
-        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
-        amount: String,
-    },
-    /// Move stake to another node at once.
-    #[command(after_help = "Example:\n  og stake redelegate --from alice --node worker-1 --to validator-1 --amount 10")]
-    Redelegate {
-        #[command(flatten)]
-        of: StakeOf,
-        /// The node that it goes to.
-        #[arg(long, value_name = "NODE")]
-        to: String,
-        /// In OPG, or all.
-        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
-        amount: String,
-    },
-    /// Have everything paid out whose terms are over.
-    #[command(after_help = "Example:\n  og stake withdraw --from alice")]
-    Withdraw {
-        #[arg(long, value_name = "NAME")]
-        from: String,
-    },
-    /// Have a node's rewards paid out.
-    #[command(after_help = "Example:\n  og stake claim --from alice --node validator-1")]
-    Claim(StakeOf),
-    /// End a node's jail, as its operator, when its term has come.
-    #[command(after_help = "Example:\n  og stake unjail --from validator-1 --node validator-1")]
-    Unjail(StakeOf),
-}
-
-/// Whose stake, and where.
-#[derive(Args)]
-pub struct StakeOf {
-    /// A key of the folder.
-    #[arg(long, value_name = "NAME")]
-    pub from: String,
-    /// A node's id, or its name in the folder's network.
-    #[arg(long, value_name = "NODE")]
-    pub node: String,
 }
 
 #[derive(Args)]

@@ -346,31 +346,54 @@ fn pid(home: &Home, entry: &NodeEntry, nodes: &Nodes) -> Option<u32> {
     }
 }
 
-/// One line of fixed width for each node, from what it says of itself.
+/// One line of fixed width for each node, from what it says of itself and the ledger of it.
 pub async fn status_lines(network: &Network) -> Vec<String> {
-    let client = Client::new(Duration::from_secs(2));
     let mut lines = vec![row(&[("node", 12), ("role", 10), ("address", 24), ("state", 0)])];
-    for entry in &network.nodes {
-        let state = match status(&client, entry).await {
-            Ok(status) => describe(&entry.role, &status),
-            Err(_) => "away".to_owned(),
-        };
+    for Status { entry, said, is_jailed } in statuses(network).await {
+        let mut state = said.map_or_else(|| "away".to_owned(), |said| describe(&entry.role, &said));
+        if is_jailed {
+            state = format!("jailed {state}");
+        }
         lines.push(row(&[(&entry.name, 12), (&entry.role, 10), (&entry.url(), 24), (&state, 0)]));
     }
     lines
 }
 
-pub async fn status(client: &Client, entry: &NodeEntry) -> Result<Value> {
-    let bytes = client.get_bytes(&format!("{}/status", entry.url())).await?;
-    let status: Value = serde_json::from_slice(&bytes)?;
-    if status.is_object() { Ok(status) } else { bail!("{} said nothing", entry.name) }
+/// How a node is.
+pub struct Status<'a> {
+    pub entry: &'a NodeEntry,
+    /// What it says of itself, an object; nothing where it is away.
+    pub said: Option<Value>,
+    /// What the ledger says; false where no validator answers, or of what is in no registry.
+    pub is_jailed: bool,
+}
+
+pub async fn statuses(network: &Network) -> Vec<Status<'_>> {
+    let client = Client::new(Duration::from_secs(2));
+    let listed = LedgerClient::new(client.clone(), &network.urls("validator")).nodes().await.unwrap_or_default();
+    let mut all = Vec::with_capacity(network.nodes.len());
+    for entry in &network.nodes {
+        let id = entry.id();
+        let is_jailed = listed.iter().any(|node| Some(node.node) == id && node.jailed);
+        all.push(Status { entry, said: status(&client, entry).await, is_jailed });
+    }
+    all
+}
+
+async fn status(client: &Client, entry: &NodeEntry) -> Option<Value> {
+    let bytes = client.get_bytes(&format!("{}/status", entry.url())).await.ok()?;
+    serde_json::from_slice(&bytes).ok().filter(Value::is_object)
 }
 
 fn describe(role: &str, status: &Value) -> String {
     let fields: &[(&str, &str)] = match role {
-        "validator" => {
-            &[("height", "height"), ("epoch", "epoch"), ("certified", "certified_epoch"), ("pending", "pending")]
-        }
+        "validator" => &[
+            ("seats", "seats"),
+            ("height", "height"),
+            ("epoch", "epoch"),
+            ("certified", "certified_epoch"),
+            ("pending", "pending"),
+        ],
         "worker" => &[("receipts", "receipts"), ("free", "free_places"), ("adversary", "adversary")],
         "auditor" => &[("epoch", "epoch"), ("equal", "equal"), ("challenged", "challenged"), ("withheld", "withheld")],
         "hub" => &[("artefacts", "artefacts")],

@@ -8,9 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use crypto::threshold::GroupKey;
+use crypto::{PublicKey, threshold::GroupKey};
 use ledger::Genesis;
-use protocol::{Canonical as _, Noun as _, Trust};
+use protocol::{Canonical as _, NodeId, Noun as _, Trust, registry::node_id};
 use serde::{Deserialize, Serialize};
 use storage::{read_file, write_file};
 use worker::Adversary;
@@ -70,6 +70,11 @@ pub struct NodeEntry {
 impl NodeEntry {
     pub fn url(&self) -> String {
         self.url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+
+    /// Its name on the ledger; none of what is in no registry.
+    pub fn id(&self) -> Option<NodeId> {
+        self.key.as_deref().and_then(PublicKey::from_hex).map(|key| node_id(&key))
     }
 
     pub fn adversary(&self) -> Result<Option<Adversary>> {

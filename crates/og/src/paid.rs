@@ -39,8 +39,6 @@ const FACILITATOR_INDEX: u32 = 5;
 const WHOLE: u128 = 1_000_000_000_000_000_000;
 /// What a session may spend, as on the real network: a tenth of an OPG.
 const SESSION_CAP: u128 = WHOLE / 10;
-/// Decimals of OPG.
-const OPG_DECIMALS: u8 = 18;
 /// The devnet's OPG is worth ten cents.
 const USD_PER_OPG: u128 = WHOLE / 10;
 /// Idle sessions and channels are settled after this: a devnet's users do not want to wait.
@@ -275,7 +273,7 @@ pub fn gains(status: &Value) -> Vec<String> {
             return None;
         }
         let gained: i128 = sums["gained_opg"].as_str()?.parse().ok()?;
-        let (sign, amount) = (if gained < 0 { "-" } else { "" }, amount::write(gained.unsigned_abs(), OPG_DECIMALS));
+        let (sign, amount) = (if gained < 0 { "-" } else { "" }, amount::opg(gained.unsigned_abs()));
         Some(format!("gained {sign}{amount} OPG on {}", known.map_or(asset, |token| token.symbol)))
     };
     status["paid"].as_array().into_iter().flatten().filter_map(gain).collect()

@@ -168,9 +168,22 @@ fn nodes_of_all_roles_join_from_another_folder_answer_and_audit() {
     let answer = operator.infer(&["--gateway", &format!("http://{}", gateway["listen"].as_str().unwrap())]);
     assert_eq!(answer["og"]["worker"], worker.as_str(), "{answer}");
     let again = ["node", "register", "--name", "my-gateway", "--from", "carol"];
-    operator.refused(&again, &["the registry module refuses: KeyRegistered"]);
+    operator.refused(&again, &["the registry module refuses", "(KeyRegistered)"]);
     // Nobody says that it is carol who operates it.
     operator.said(&["node", "describe", "tee=tdx", "--name", "my-gateway"]);
+
+    // Whoever leaves is told what becomes of its node.
+    let leave = ["stake", "undelegate", "--from", "carol", "--node", "my-worker"];
+    operator.refused(&leave, &["my-worker is jailed by this", "needs 1000 OPG", "hint: a smaller --amount, or --jail"]);
+    operator.said(&[leave.as_slice(), &["--jail"]].concat());
+    until("jailed", || {
+        let said = operator.og(&["status"]);
+        if said.code == 0 && said.json()["my-worker"]["jailed"] == true { Ok(said.json()) } else { Err(said) }
+    });
+    until("its jail is told to whoever asks for what only it serves", || {
+        let said = operator.og(&["infer", "--model", MODEL, "--input", &of_models("example.json")]);
+        if said.code == 1 && said.stderr.contains("is jailed") { Ok(Value::Null) } else { Err(said) }
+    });
 }
 
 fn what_is_no_node_of_the_network_is_refused(operator: &Operator) {
@@ -202,7 +215,7 @@ fn what_is_no_node_of_the_network_is_refused(operator: &Operator) {
     operator.refused(&register("nobody", &["--from", "carol"]), &["no node \"nobody\""]);
     operator.refused(&register("my-hub", &["--from", "carol"]), &["in no registry"]);
     let too_little = register("spare", &["--from", "carol", "--stake", "1"]);
-    operator.refused(&too_little, &["the registry module refuses: SelfStakeTooSmall", "hint: og wallet show"]);
+    operator.refused(&too_little, &["1 OPG of the operator's own", "(SelfStakeTooSmall)", "hint: og wallet show"]);
     operator.said(&["keys", "new", "poor"]);
     operator.refused(&register("spare", &["--from", "poor"]), &["spare is not registered", "hint: og wallet show"]);
 

@@ -98,7 +98,11 @@ fn a_call_is_paid_within_its_limits_and_never_beyond() {
     let per_day = tokens(3 * most + most / 2);
     net.done(&["wallet", "limit", "--per-call", max, "--per-day", &per_day]);
     assert_eq!(net.spent(), *max, "what was spent before the limit counts too");
-    answered(&net.paid("What is a price?", &["--token", "USDC"]));
+    let paid = net.paid("What is a price?", &["--token", "USDC"]);
+    answered(&paid);
+    // What its receipt opens to is kept, and shown to nobody who did not ask.
+    let opening = net.devnet.dir().join(format!("receipts/{}.json", paid["receipt"].as_str().unwrap()));
+    assert!(opening.exists() && paid["body"]["og"]["opening"].is_null(), "{paid}");
     answered(&net.paid("What is a price?", &["--token", "USDC"]));
     let over = net.refused(&["--token", "USDC"], "over_day_limit");
     assert!(over.contains("left of today's"), "{over}");

@@ -216,6 +216,8 @@ fn what_is_in_a_channel_comes_out_of_its_contract_whatever_its_server_does() {
     assert_eq!(payer.done(&["wallet", "approve", "--token", "OPG", "--amount", "0.01"])["amount"], "10000000000000000");
     leaves(&base, &payer, &opg(), &stand);
 
+    let nothing = payer.og(&["wallet", "withdraw"]);
+    assert!(nothing.code == 1 && nothing.stderr.contains("nothing is left in the channels of 0x"), "{nothing:?}");
     for (channel, word) in [("http://nowhere/", "no channel"), ("0x00", "no channel")] {
         let said = payer.og(&["wallet", "withdraw", channel]);
         assert!(said.code == 1 && said.stderr.contains(word), "{channel}: {said:?}");

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::Devnet;
+use support::{Devnet, Said};
 
 const CHAT: &str = "/v1/chat/completions";
 /// Until a receipt stands, and its shares are paid.
@@ -49,9 +49,13 @@ fn body() -> String {
     json!({ "model": "demo-chat", "max_tokens": 8, "messages": messages, "og": { "assurance": "signed" } }).to_string()
 }
 
+fn offered(devnet: &Devnet) -> Said {
+    devnet.og(&["pay", CHAT, "--data", &body(), "--dry-run", "--json"])
+}
+
 /// What that costs, in base units of USDC.
 fn cost(devnet: &Devnet) -> u128 {
-    let shown = said(devnet, &["pay", CHAT, "--data", &body(), "--dry-run"]);
+    let shown = offered(devnet).json();
     let is_it = |offer: &&Value| offer["scheme"] == "exact" && offer["token"] == "USDC";
     units(&shown["offers"].as_array().unwrap().iter().find(is_it).unwrap()["max"])
 }
@@ -72,13 +76,14 @@ fn refuses_what_is_no_publication(devnet: &Devnet, (parent, chat): (&str, &str))
         (&["--price-call", "1", "--split", "bob=95%", "--parent", &too_much], ["SharesTooLarge", "100% together"]),
         (&["--price-call", "1", "--key", "alice"], ["RootPublished", "said once"]),
         (&["--key", "base/1"], ["a wallet publishes with a price", "--price-call 0"]),
+        (&[], ["is published already, by 0x", "og model show"]),
     ] {
         refused(devnet, &[&demo, more].concat(), &words);
     }
 }
 
 /// Prices and offers change as their publisher likes, and who earns does not.
-fn changes_its_price_and_its_offer(devnet: &Devnet, configured: u128) {
+fn changes_its_price_and_its_offer(devnet: &Devnet) {
     refused(
         devnet,
         &["model", "price", "demo-chat", "--price-call", "1", "--key", "bob"],
@@ -90,9 +95,13 @@ fn changes_its_price_and_its_offer(devnet: &Devnet, configured: u128) {
     said(devnet, &[&in_dollars, ["--price-output", "0"].as_slice()].concat());
     until("it costs two cents", || cost(devnet) == 20_000);
     said(devnet, &["model", "retire", "demo-chat"]);
-    until("it is retired", || cost(devnet) == configured);
+    until("it is retired", || offered(devnet).code == 1);
+    let refused = offered(devnet);
+    assert!(refused.stdout.contains("its publisher offers it no more"), "{refused:?}");
+    assert!(devnet.og(&["model", "list"]).stdout.contains("retired"));
     said(devnet, &["model", "retire", "demo-chat", "--undo"]);
-    until("it is offered again", || cost(devnet) == 20_000);
+    until("it is offered again", || offered(devnet).code == 0);
+    until("it costs what it did", || cost(devnet) == 20_000);
 }
 
 #[test]
@@ -100,7 +109,6 @@ fn what_a_publisher_asks_for_is_paid_and_everybody_gets_exactly_its_share() {
     let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
     let elder = devnet.ready["base"]["keys"][1]["address"].as_str().unwrap().to_owned();
     let (risk, chat) = (artefact("risk/risk-ordered.ogm"), artefact("demo/demo-integer.ogm"));
-    let configured = cost(&devnet);
     // A wallet publishes what the other model is made from.
     let first = ["model", "publish", &risk, "--name", "risk-floats", "--key", "base/1", "--price-call", "0"];
     let parent = said(&devnet, &first)["root"].as_str().unwrap().to_owned();
@@ -115,7 +123,13 @@ fn what_a_publisher_asks_for_is_paid_and_everybody_gets_exactly_its_share() {
     until("it costs what its publisher says", || cost(&devnet) == 50_800);
     refused(&devnet, &publish, &["RootPublished", "og model price"]);
     let told = devnet.og(&["model", "show", "demo-chat"]).stdout;
-    for text in ["0.5 OPG a call, 1000 OPG a million tokens out", "25% to 0x", &format!("10% to {parent}"), "mit"] {
+    for text in [
+        "0.5 OPG a call, 1000 OPG a million tokens out",
+        "20% to the publisher",
+        "25% to 0x",
+        &format!("10% to {parent}"),
+        "mit",
+    ] {
         assert!(told.contains(text), "{text} in {told}");
     }
 
@@ -131,9 +145,12 @@ fn what_a_publisher_asks_for_is_paid_and_everybody_gets_exactly_its_share() {
     // A fifth of a charge is the publisher's part: a quarter of that is bob's, a tenth the wallet's.
     let shares = [part * 65 / 100, part / 4, part / 10];
     let earned = said(&devnet, &["revenue"]);
-    assert_eq!((units(&earned["days"][0]["opg"]), units(&earned["held"])), (charged, shares[0]), "{earned}");
+    let day = &earned["days"][0];
+    assert_eq!((units(&day["opg"]), units(&day["yours"]), units(&earned["held"])), (charged, shares[0], shares[0]));
+    assert_eq!((&earned["shares"]["publisher"], &earned["shares"]["worker"]), (&json!(200_000), &json!(730_000)));
+    assert_eq!(earned["owed"].as_array().unwrap().len(), 1, "{earned}");
 
-    changes_its_price_and_its_offer(&devnet, configured);
+    changes_its_price_and_its_offer(&devnet);
     let terms = said(&devnet, &["model", "show", "demo-chat"])["terms"].clone();
     let found = (&terms["price"]["unit"], &terms["splits"][0]["millionths"], &terms["parents"][0]["root"]);
     assert_eq!(found, (&json!("usd"), &json!(250_000), &json!(parent)), "{terms}");

@@ -91,9 +91,14 @@ fn what_a_node_says_of_its_machine_is_read_back_from_the_registry() {
         shown["capabilities"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     assert!(words[0].starts_with("cpu=") && words[1..] == ["tee=tdx", "cores=96"], "{words:?}");
     assert_eq!((shown["role"].as_str(), shown["jailed"].as_bool()), (Some("worker"), Some(false)), "{shown}");
+    let shown = devnet.og(&["node", "show", "validator-1", "--json"]).json();
+    assert!(shown["seats"].as_array().unwrap().iter().all(|term| term["seats"].as_u64().unwrap() > 0), "{shown}");
+    let status = devnet.og(&["status", "--json"]).json();
+    assert!(status["validator-1"]["seats"].as_u64().unwrap() > 0, "{status}");
+    assert_eq!(status["worker-1"]["jailed"], false, "{status}");
     for (arguments, words) in [
         (&["node", "describe", "TEE"][..], "hint: for instance tee=tdx"),
-        (&["node", "describe", "tee=tdx", "--from", "alice"], "the registry module refuses: OperatorOnly"),
+        (&["node", "describe", "tee=tdx", "--from", "alice"], "(OperatorOnly)"),
         (&["node", "show", "worker-9"], "worker-9"),
     ] {
         let refused = devnet.og(arguments);

@@ -136,10 +136,10 @@ async fn status(State(desk): Shared) -> Result<Json<Value>, Answer> {
     let certified = desk.node.newest_certificate().map(|certificate| certificate.epoch);
     let burned = asked(&desk, Node::burned).await?;
     let key = desk.node.key().public_key();
-    let ledger = desk.node.ledger();
+    let (node, ledger) = (node_id(&key), desk.node.ledger());
     Ok(Json(json!({
         "role": "validator",
-        "node": node_id(&key).to_string(),
+        "node": node.to_string(),
         "key": key.to_string(),
         "chain_id": ledger.chain_id(),
         "height": ledger.height(),
@@ -147,6 +147,8 @@ async fn status(State(desk): Shared) -> Result<Json<Value>, Answer> {
         "certified_epoch": certified,
         "pending": desk.node.pending(),
         "running": desk.agreement.is_running(),
+        // On how many it sits in agreement's present term; on none, it follows.
+        "seats": ledger.network().seats.iter().filter(|seat| seat.node == node).count(),
         "misbehaviours": desk.node.misbehaviours(),
         "finality_ms_p50": desk.node.finality_ms_p50(),
         "burned": burned.to_string(),

@@ -74,7 +74,10 @@ fn paged<T>(
 type Priced<'a> = (&'a ModelRecord, &'static Endpoint);
 
 fn priced<'a>(view: &'a View, desk: &Desk) -> Vec<Priced<'a>> {
-    let priced = view.models.iter().filter(|model| !desk.price(&model.root, &model.name).is_free());
+    let is_priced = |model: &&ModelRecord| {
+        !desk.published.is_retired(&model.root) && !desk.price(&model.root, &model.name).is_free()
+    };
+    let priced = view.models.iter().filter(is_priced);
     let answering = || ENDPOINTS.iter().filter(|endpoint| endpoint.gives == Gives::Answers);
     priced.flat_map(|model| answering().map(move |endpoint| (model, endpoint))).collect()
 }

@@ -9,6 +9,7 @@ use network::{
     axum::{body::Body, http::HeaderMap, response::Response},
     now_ms,
 };
+use payments::wire::header as wire;
 use protocol::{Digest, Input, ModelRecord, Output, Request};
 use serde_json::json;
 
@@ -48,7 +49,7 @@ async fn serve(
     if call.jobs.len() > 1 {
         places.merge(shared.admit(call.jobs.len().saturating_sub(1))?);
     }
-    let model = shared.directory.resolve(&call.model)?;
+    let model = meant(shared, &call, endpoint, headers)?;
     let share = shared.share(&model.root, call.jobs.len())?;
     let seats = Seats::new(shared, places, Some((model.root, share))).with_large(large);
     let words = words(shared, &call, endpoint, &model.root).await?;
@@ -100,6 +101,22 @@ async fn serve(
         }
         (answered, _) => answered,
     }
+}
+
+/// The model that is called. Nobody is asked to pay for what nobody answers, or for what its publisher offers no more.
+fn meant(shared: &Shared, call: &Call, endpoint: &Endpoint, headers: &HeaderMap) -> Result<ModelRecord, ApiError> {
+    let model = shared.directory.resolve(&call.model)?;
+    if shared.desk.as_ref().is_some_and(|desk| desk.published.is_retired(&model.root)) {
+        let message = format!("The model `{}` is retired: its publisher offers it no more.", &model.name[..]);
+        let retired = ApiError::new(Code::ModelNotFound, message).with_param("model");
+        return Err(retired.with_hint("GET /v1/models lists what is offered and served"));
+    }
+    // What is paid for already has its worker looked for, or is an answer that is given again.
+    let is_new = [wire::SIGNATURE, wire::LEGACY_SIGNATURE].iter().all(|name| !headers.contains_key(*name));
+    if is_new && endpoint.gives == Gives::Answers {
+        shared.directory.refuse_unserved(&model)?;
+    }
+    Ok(model)
 }
 
 /// All answers in one body.

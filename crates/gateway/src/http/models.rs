@@ -2,24 +2,82 @@
 
 use std::sync::Arc;
 
-use api::{Dialect, ModelCard, ModelList};
+use api::{Dialect, ModelCard};
 use network::axum::{
     extract::{Path, State},
     response::Response,
 };
+use payments::price::Price;
+use protocol::ModelRecord;
+use serde::Serialize;
 
 use crate::{
+    directory::View,
     http::{answered, refusal},
     shared::Shared,
 };
 
+#[derive(Serialize)]
+struct List {
+    object: &'static str,
+    data: Vec<Listed>,
+}
+
+/// A model as it is known here.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    card: ModelCard,
+    /// Whether its name means it: of several models of one name, the one that was published first. Each is called by its root too.
+    named: bool,
+    /// Whether a worker that may act serves it now.
+    served: bool,
+    /// Whether its publisher offers it no more, as far as that is read here.
+    retired: bool,
+    /// What it costs here; absent where it costs nothing.
+    price: Option<Asked>,
+}
+
+/// A price in base units of OPG, or in billionths of a billionth of a dollar.
+#[derive(Serialize)]
+struct Asked {
+    unit: &'static str,
+    per_call: String,
+    per_input_token: String,
+    per_output_token: String,
+}
+
+impl Listed {
+    fn new(shared: &Shared, view: &View, model: &ModelRecord) -> Self {
+        let desk = shared.desk.as_deref();
+        let price = desk.map(|desk| desk.price(&model.root, &model.name)).filter(|price| !price.is_free());
+        Self {
+            card: ModelCard::from(model),
+            named: view.named(&model.name).is_some_and(|named| named.root == model.root),
+            served: view.is_served(&model.root),
+            retired: desk.is_some_and(|desk| desk.published.is_retired(&model.root)),
+            price: price.as_ref().map(Asked::from),
+        }
+    }
+}
+
+impl From<&Price> for Asked {
+    fn from(price: &Price) -> Self {
+        let [per_call, per_input_token, per_output_token] =
+            [price.per_call, price.per_input_token, price.per_output_token].map(|amount| amount.to_string());
+        Self { unit: price.unit.word(), per_call, per_input_token, per_output_token }
+    }
+}
+
 pub async fn list(State(shared): State<Arc<Shared>>) -> Response {
-    answered::json(&ModelList::new(&shared.directory.view().models))
+    let view = shared.directory.view();
+    let data = view.models.iter().map(|model| Listed::new(&shared, &view, model)).collect();
+    answered::json(&List { object: "list", data })
 }
 
 pub async fn show(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     match shared.directory.resolve(&name) {
-        Ok(model) => answered::json(&ModelCard::from(&model)),
+        Ok(model) => answered::json(&Listed::new(&shared, &shared.directory.view(), &model)),
         Err(error) => refusal::respond(&error, Dialect::OpenAi),
     }
 }

@@ -19,6 +19,8 @@ struct Status {
     key: String,
     chain_id: u64,
     workers: usize,
+    /// Of the workers; they answer nothing.
+    jailed_workers: usize,
     models: usize,
     /// Since the validators answered last; null before the first answer.
     view_age_ms: Option<u64>,
@@ -53,6 +55,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Response {
         key: key.to_string(),
         chain_id: shared.chain_id,
         workers: view.workers.len(),
+        jailed_workers: view.workers.iter().filter(|worker| worker.jailed).count(),
         models: view.models.len(),
         view_age_ms: age.and_then(|age| u64::try_from(age).ok()),
         requests_in_flight: in_flight(&shared),

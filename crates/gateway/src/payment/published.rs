@@ -2,7 +2,7 @@
 //! dearer, because whoever opened a session before that has not agreed to it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -24,6 +24,8 @@ pub struct PublishedModels(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     models: BTreeMap<Digest, Published>,
+    /// Those that their publishers offer no more.
+    retired: BTreeSet<Digest>,
     /// When a price came in the place of one that is not known to have been as high.
     risen_at_ms: BTreeMap<Digest, Milliseconds>,
 }
@@ -31,6 +33,20 @@ struct Known {
 impl PublishedModels {
     pub fn of(&self, root: &Digest) -> Option<Published> {
         self.lock().models.get(root).copied()
+    }
+
+    pub fn is_retired(&self, root: &Digest) -> bool {
+        self.lock().retired.contains(root)
+    }
+
+    /// Whether its publisher offers it no more.
+    pub fn set_retired(&self, root: &Digest, is_retired: bool) {
+        let mut known = self.lock();
+        if is_retired {
+            known.retired.insert(*root)
+        } else {
+            known.retired.remove(root)
+        };
     }
 
     /// When a model became dearer the last time; `None` where it never did.

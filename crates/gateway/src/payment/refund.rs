@@ -160,10 +160,13 @@ impl Desk {
         }
         let left = books.returnable(purse);
         let amount = wish.unwrap_or(left);
-        // Or all that is there.
-        let least = offer.asset.hundredth();
-        if amount == 0 || amount > left || amount < least.min(left) {
+        if amount > left || left == 0 {
             return Err(Refused::Refund(amount, left));
+        }
+        // Or all that is there.
+        let expected = offer.asset.hundredth();
+        if amount < expected.min(left) {
+            return Err(Refused::SmallRefund { found: amount, expected });
         }
         let is_unclaimed =
             |record: &&payments::books::PurseRecord| record.settling.is_none() && record.spent > record.settled;

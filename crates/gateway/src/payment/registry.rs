@@ -1,6 +1,7 @@
 //! What publishers wrote into the ledger's registry of models: prices and who earns. Read in the background, so that no call waits for it.
 //!
-//! A model whose publisher has said no price there keeps the one that was configured, and the publisher's part is the publisher's alone.
+//! A model whose publisher has said no price there keeps the one that was configured, and the publisher's part is the publisher's alone; one
+//! that its publisher has retired there is not answered for.
 //! Where the ledger does not answer, or its validators do not agree, what it said last counts. The rate, and what of a charge goes to whom,
 //! are read beside the models, however many of those anybody publishes.
 
@@ -47,8 +48,10 @@ async fn keep_models(shared: &Shared, desk: &Desk, ledger: &LedgerRpc) {
 }
 
 async fn refresh(ledger: &LedgerRpc, desk: &Desk, root: &Digest, publisher: Address) -> Result<(), ChainError> {
-    let is_offered = |model: &Registered| !model.is_retired && !model.is_bare && model.earners.publisher.0 == publisher;
-    let Some(model) = read(ledger, root).await?.filter(is_offered) else {
+    let is_its_own = |model: &Registered| model.earners.publisher.0 == publisher;
+    let model = read(ledger, root).await?.filter(is_its_own);
+    desk.published.set_retired(root, model.as_ref().is_some_and(|model| model.is_retired));
+    let Some(model) = model.filter(|model| !model.is_retired && !model.is_bare) else {
         desk.published.forget(root, now_ms());
         return Ok(());
     };

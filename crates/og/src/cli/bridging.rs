@@ -13,7 +13,7 @@ pub enum Bridge {
         /// Whose it is on Base; without it, the key's own.
         #[arg(long, value_name = "ADDRESS")]
         to: Option<String>,
-        /// The key of the folder, and which of the addresses that come from it; or a file with a secret in hexadecimal.
+        /// Whose OPG: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
         #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
         key: String,
     },
@@ -26,7 +26,7 @@ pub enum Bridge {
         /// An address, a public key or the name of a key; without it, the key's own address.
         #[arg(long)]
         to: Option<String>,
-        /// The key of the folder, and which of the addresses that come from it; or a file with a secret in hexadecimal.
+        /// Whose OPG: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
         #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
         key: String,
     },
@@ -43,7 +43,7 @@ pub enum Payout {
         /// An address, a public key or the name of a key; without it, the address of the key that claims.
         #[arg(long)]
         of: Option<String>,
-        /// That key: one of the folder, and which of the addresses that come from it; or a file with a secret.
+        /// That key: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
         #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0", conflicts_with = "of")]
         key: String,
     },
@@ -53,7 +53,7 @@ pub enum Payout {
         /// An address, a public key or the name of a key; without it, the key's own address.
         #[arg(long)]
         of: Option<String>,
-        /// Pays for the gas: a key of the folder, and which of the addresses that come from it; or a file with a secret.
+        /// Pays for the gas: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
         #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
         key: String,
     },
@@ -68,7 +68,7 @@ pub struct Relayer {
     /// The network's settlement there.
     #[arg(long, value_name = "ADDRESS")]
     pub settlement: Option<relayer::Address>,
-    /// Pays for the gas: a key of the folder, and which of the addresses that come from it; or a file with a secret.
+    /// Pays for the gas: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/3")]
     pub key: String,
     /// Carry what there is and end.

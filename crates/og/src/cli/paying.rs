@@ -37,7 +37,7 @@ pub struct PaidCalls {
     after_help = "Examples:\n  og wallet limit --key base/0 --token USDC --per-call 0.05 --per-day 2\n  og wallet limit --key base/0 --token USDC --off"
 )]
 pub struct Limit {
-    /// The key of the folder, and which of the addresses that come from it.
+    /// Whose it is: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
     /// By its symbol, or its address.
@@ -59,7 +59,7 @@ pub struct Limit {
 pub struct Refund {
     /// A resource of the server, or a path of the gateway.
     pub url: String,
-    /// The key of the folder, and which of the addresses that come from it.
+    /// Whose it is: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
     /// Which token's channel: its symbol, or its address.
@@ -81,7 +81,7 @@ pub struct Withdraw {
     /// The channel's id, or where it was last paid for a call: og wallet channels. Without it, the only one with something in it.
     #[arg(value_name = "CHANNEL|URL")]
     pub channel: Option<String>,
-    /// The key of the folder that pays by the channel, and for the gas.
+    /// Who pays by the channel, and for the gas: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
     /// Wait until the delay is over, and end it.
@@ -95,7 +95,7 @@ pub struct Withdraw {
 #[derive(Args)]
 #[command(after_help = "Example:\n  og wallet approve --key base/0 --token OPG --amount 5")]
 pub struct Approve {
-    /// The key of the folder, and which of the addresses that come from it; it pays the gas.
+    /// Who approves, and pays the gas: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
     /// By its symbol, or its address.
@@ -125,7 +125,7 @@ pub struct Pay {
     /// A header to send, as "Name: value"; may be given again.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub headers: Vec<String>,
-    /// The key of the folder that pays, and which of the addresses that come from it.
+    /// Who pays: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
     /// The most that this call may cost, in the token that is paid; of a key without a limit, a deposit too.

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use super::{
     show,
-    wallet::{address, base_units, opg, written},
+    wallet::{address, base_units, written},
 };
 use crate::{
+    amount::opg,
     bridge::{self, Link},
     cli::{self, Common},
     keys,

@@ -6,7 +6,8 @@ use crypto::PublicKey;
 use engine::Level;
 use evm::modules::{
     registry::{IRegistry, MODULE, is_capability},
-    staking::role_of,
+    seats::{self, ISeats},
+    staking::{self, IStaking, role_of},
 };
 use ledger::address_of;
 use protocol::{Amount, Role};
@@ -15,9 +16,9 @@ use serde_json::{Value, json};
 use super::{
     module::{self, Caller},
     show,
-    wallet::opg,
 };
 use crate::{
+    amount::opg,
     cli::{Common, NodeDescribe},
     keys, node,
     remote::Remote,
@@ -73,7 +74,7 @@ pub async fn show_node(remote: &Remote, common: &Common, who: &str) -> Result<()
     let told = module::view(remote, &MODULE, &IRegistry::nodeCall { id }).await?;
     let models: Vec<String> = told.models.iter().map(digits::encode).collect();
     let words: Vec<String> = told.capabilities.iter().map(readable).collect();
-    let said = json!({
+    let mut said = json!({
         "node": digits::encode(id),
         "operator": told.operator.to_string(),
         "payout": told.payout.to_string(),
@@ -87,8 +88,23 @@ pub async fn show_node(remote: &Remote, common: &Common, who: &str) -> Result<()
         "models": models,
         "capabilities": words,
     });
+    if role_of(told.role) == Some(Role::Validator) {
+        said["seats"] = seated(remote, id).await?;
+    }
     show(common, &said, lines);
     Ok(())
+}
+
+/// How many seats stake gives a validator in this term, and in the last term that is decided.
+async fn seated(remote: &Remote, node: B256) -> Result<Value> {
+    let term = module::view(remote, &staking::MODULE, &IStaking::termCall {}).await?;
+    let last = module::view(remote, &seats::MODULE, &ISeats::decidedUntilCall {}).await?;
+    let mut told = Vec::new();
+    for term in [term, last] {
+        let seats = module::view(remote, &seats::MODULE, &ISeats::seatsOfCall { term, node }).await?;
+        told.push(json!({ "term": term, "seats": seats }));
+    }
+    Ok(told.into())
 }
 
 /// Without the zeros behind it.
@@ -97,9 +113,13 @@ fn readable(word: &B256) -> String {
 }
 
 fn lines(said: &Value) -> Vec<String> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Object(_) => format!("{} in term {}", value["seats"], value["term"]),
+        value => value.to_string(),
+    };
     let whole = |value: &Value| match value {
-        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(" "),
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(", "),
         value => text(value),
     };
     let fields = said.as_object().into_iter().flatten();
@@ -120,6 +140,12 @@ mod tests {
         let found = words(&[]);
         assert!(found[0].starts_with("cores=") && found[1].starts_with("cpu=") && found.len() == 2, "{found:?}");
         assert_eq!(words(&["tee=tdx", "cores=96"]), [found[1].as_str(), "tee=tdx", "cores=96"]);
+    }
+
+    #[test]
+    fn seats_are_told_by_the_term() {
+        let told = lines(&json!({ "jailed": false, "seats": [{ "term": 3, "seats": 0 }, { "term": 5, "seats": 2 }] }));
+        assert!(told[0].ends_with("false") && told[1].ends_with("0 in term 3, 2 in term 5"), "{told:?}");
     }
 
     #[test]

@@ -169,7 +169,7 @@ pub async fn register(remote: &Remote, common: &Common, options: &NodeRegister) 
 }
 
 /// The least that an operator stakes itself behind a node of this role.
-async fn least(remote: &Remote, role: Role) -> Result<Amount> {
+pub(super) async fn least(remote: &Remote, role: Role) -> Result<Amount> {
     let call = IParameters::valueCall { name: self_stake(role).key() };
     Ok(module::view(remote, &parameters::MODULE, &call).await?.saturating_to())
 }

@@ -1,9 +1,11 @@
 //! `og keys new | list`.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use crypto::PublicKey;
+use ledger::address_of;
 use serde_json::{Value, json};
 
-use super::show;
+use super::{show, wallet::written};
 use crate::{
     cli::{Common, Keys},
     home::Home,
@@ -16,16 +18,42 @@ pub fn run(home: &Home, common: &Common, command: Keys) -> Result<()> {
         Keys::New { name } => {
             let passphrase = keys::passphrase(home)?;
             let public_key = keys::make(home, &passphrase, &name, &keys::random_key()?, Vec::new())?;
-            let said = json!({"name": name, "public_key": public_key.to_string()});
-            show(common, &said, |_| vec![row(&[(&name, 16), (&public_key.to_string(), 64)])]);
+            show(common, &told(&name, &public_key), |said| vec![line(said)]);
         }
         Keys::List => {
-            let files = keys::list(home)?;
-            let listed = files.iter().map(|file| json!({"name": file.name, "public_key": file.public_key})).collect();
-            show(common, &Value::Array(listed), |_| {
-                files.iter().map(|file| row(&[(&file.name, 16), (&file.public_key, 64)])).collect()
-            });
+            let mut listed = Vec::new();
+            for file in keys::list(home)? {
+                let key = PublicKey::from_hex(&file.public_key);
+                let key = key.with_context(|| format!("the file of the key {} holds no public key", file.name))?;
+                listed.push(told(&file.name, &key));
+            }
+            show(common, &Value::Array(listed), |listed| listed.as_array().into_iter().flatten().map(line).collect());
         }
     }
     Ok(())
+}
+
+/// A key, and the address of its account on the ledger, which is what its name means where an account is asked for.
+fn told(name: &str, key: &PublicKey) -> Value {
+    json!({ "name": name, "public_key": key.to_string(), "account": written(&address_of(key)) })
+}
+
+fn line(said: &Value) -> String {
+    let [name, key, account] = ["name", "public_key", "account"].map(|field| said[field].as_str().unwrap_or("-"));
+    row(&[(name, 16), (key, 64), (account, 0)])
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::SigningKey;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_told_with_the_account_that_its_name_means() {
+        let key = SigningKey::from_seed(&[7; 32]).public_key();
+        let said = told("alice", &key);
+        assert_eq!(said["account"], written(&address_of(&key)));
+        assert!(line(&said).starts_with("alice ") && line(&said).ends_with(&written(&address_of(&key))));
+    }
 }

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::{
     compile,
     module::{self, Caller},
-    show, terms,
+    refused::Refused,
+    shares, show, terms,
     wallet::address,
 };
 use crate::{
@@ -24,6 +25,8 @@ use crate::{
 };
 
 const ARTEFACT_BYTES_MAX: u64 = hub::ARTEFACT_BYTES_MAX;
+/// The registry's number of a model whose answers anybody can compute again.
+const EXACT: u8 = 1;
 
 pub async fn run(remote: &Remote, common: &Common, command: cli::Model) -> Result<()> {
     match command {
@@ -48,20 +51,54 @@ fn root_of(found: &Value) -> Result<Digest> {
 async fn list(remote: &Remote, common: &Common) -> Result<()> {
     let models = remote.get_json("/v1/models").await?;
     show(common, &models, |models| {
-        let rows = models["data"].as_array().into_iter().flatten().map(|model| {
-            let root = model["root"].as_str().unwrap_or("-");
-            row(&[(model["id"].as_str().unwrap_or("-"), 20), (root, 64)])
-        });
-        rows.collect()
+        let widths = [20, 64, 42, 14, 0];
+        let cells = |cells: [&str; 5]| row(&cells.into_iter().zip(widths).collect::<Vec<_>>());
+        let line = |model: &Value| {
+            let text = |name: &str| model[name].as_str().unwrap_or("-");
+            cells([text("id"), text("root"), text("owned_by"), state(model), &terms::asked(&model["price"])])
+        };
+        let header = cells(["model", "root", "publisher", "state", "price"]);
+        std::iter::once(header).chain(models["data"].as_array().into_iter().flatten().map(line)).collect()
     });
     Ok(())
 }
 
+/// Whether calls of a model are answered, as its gateway says it.
+fn state(model: &Value) -> &'static str {
+    match (model["retired"].as_bool(), model["served"].as_bool(), model["named"].as_bool()) {
+        (Some(true), _, _) => "retired",
+        (_, Some(false), _) => "not served",
+        // Another has its name.
+        (_, Some(true), Some(false)) => "by its root",
+        (_, Some(true), _) => "served",
+        (_, None, _) => "-",
+    }
+}
+
 async fn find(remote: &Remote, wanted: &str) -> Result<Value> {
     let models = remote.get_json("/v1/models").await?;
-    let listed = models["data"].as_array().cloned().unwrap_or_default();
-    let is_it = |model: &Value| model["id"] == wanted || model["root"] == wanted;
-    listed.into_iter().find(is_it).with_context(|| format!("no model {wanted:?}; hint: og model list"))
+    one_of(models["data"].as_array().map(Vec::as_slice).unwrap_or_default(), wanted)
+}
+
+/// The model that a root or a name means; a name that several have means none here.
+fn one_of(listed: &[Value], wanted: &str) -> Result<Value> {
+    if let Some(model) = listed.iter().find(|model| model["root"] == wanted) {
+        return Ok(model.clone());
+    }
+    let named: Vec<&Value> = listed.iter().filter(|model| model["id"] == wanted).collect();
+    match named.as_slice() {
+        [] => bail!("no model {wanted:?}; hint: og model list"),
+        [model] => Ok((*model).clone()),
+        several => {
+            let text = |model: &Value, name: &str| model[name].as_str().unwrap_or("-").to_owned();
+            let told = |model: &&Value| {
+                let called = if model["named"] == true { ", which calls by the name mean" } else { "" };
+                format!("{} by {}{called}", text(model, "root"), text(model, "owned_by"))
+            };
+            let told: Vec<String> = several.iter().map(told).collect();
+            bail!("{} models are called {wanted:?}: {}; hint: name its root", several.len(), told.join("; "))
+        }
+    }
 }
 
 /// The root that is meant: itself, or that of a model of this name.
@@ -75,7 +112,7 @@ async fn meant(remote: &Remote, model: &str) -> Result<Digest> {
 /// What the ledger's registry tells of a model.
 async fn registered(remote: &Remote, root: &Digest) -> Result<IModels::Model> {
     let call = IModels::modelCall { root: root.0.into() };
-    module::view(remote, &MODULE, &call).await.map_err(terms::explained)
+    module::view(remote, &MODULE, &call).await
 }
 
 /// What a gateway tells of a model, and what its publisher said of it on the ledger.
@@ -87,9 +124,14 @@ async fn show_model(remote: &Remote, common: &Common, wanted: &str) -> Result<()
     }
     let line = |name: &str| row(&[(name, 10), (found[name].as_str().unwrap_or("-"), 0)]);
     let mut lines = ["id", "root", "kind"].map(line).to_vec();
+    lines.push(row(&[("state", 10), (state(&found), 0)]));
     if let Ok(model) = told {
         found["terms"] = terms::told(&model);
         lines.extend(terms::lines(&model));
+    }
+    if let Ok(parts) = shares::read(remote).await {
+        found["shares"] = shares::told(&parts);
+        lines.push(row(&[("charges", 10), (&shares::written(&parts), 0)]));
     }
     show(common, &found, |_| lines);
     Ok(())
@@ -106,6 +148,7 @@ async fn publish(remote: &Remote, common: &Common, said: &cli::Publish) -> Resul
     let (network, caller) = (remote.network()?, Caller::open(remote, &said.key)?);
     let transaction = match (publication, caller) {
         (None, Caller::Account(key)) => {
+            refuse_published(remote, &root, float_manifest.is_some()).await?;
             shelve(remote, &network, &bytes).await?;
             let action = Action::PublishModel(PublishModel { root, name: Text::new(name)?, float_manifest });
             Sender::new(remote.ledger()?, key, network.chain_id).send(action).await?.to_string()
@@ -122,12 +165,39 @@ async fn publish(remote: &Remote, common: &Common, said: &cli::Publish) -> Resul
                     module::send(remote, &MODULE, caller, 0, &call).await
                 }
             };
-            sent.map_err(terms::explained)?.transaction
+            sent?.transaction
         }
     };
-    let said = json!({"root": root.to_string(), "name": name, "transaction": transaction});
+    let parts = shares::read(remote).await.ok();
+    let said = json!({
+        "root": root.to_string(),
+        "name": name,
+        "transaction": transaction,
+        "shares": parts.as_ref().map(shares::told),
+    });
     show(common, &said, |_| vec![row(&[(name, 20), (&root.to_string(), 64)])]);
+    if let Some(parts) = parts {
+        tell(&format!("of what callers pay: {}", shares::written(&parts)));
+    }
     tell(&format!("hint: og node serve {name} has a worker of yours serve it"));
+    Ok(())
+}
+
+/// A root is published once. Whoever shows that it is a float model's takes the place of whoever published it as an exact one.
+async fn refuse_published(remote: &Remote, root: &Digest, is_float: bool) -> Result<()> {
+    let known = match registered(remote, root).await {
+        Ok(known) => known,
+        Err(error) if error.downcast_ref::<Refused>().is_some_and(Refused::is::<IModels::ModelUnknown>) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    ensure!(
+        is_float && known.kind == EXACT,
+        "the model {root} is published already, by {} as {:?}; hint: og model show says what was said of it, and its publisher changes its price with og model price",
+        known.publisher,
+        known.name
+    );
     Ok(())
 }
 
@@ -180,13 +250,18 @@ async fn price(remote: &Remote, common: &Common, said: &cli::Reprice) -> Result<
     let before = registry::price(&before.price).context("its price is in a unit that is not known here")?;
     let price = terms::price(&said.price, &before)?.context("no price is said; hint: --price-output 0.6")?;
     let call = IModels::setPriceCall { root: root.0.into(), price: registry::written(&price) };
-    change(remote, common, (&root, &said.key), &call, &terms::written(&price)).await
+    change(remote, common, (&root, &said.key), &call, &terms::written(&price)).await?;
+    if let Ok(parts) = shares::read(remote).await {
+        tell(&format!("of what callers pay: {}", shares::written(&parts)));
+    }
+    Ok(())
 }
 
 async fn retire(remote: &Remote, common: &Common, said: &cli::Retire) -> Result<()> {
     let root = meant(remote, &said.model).await?;
     let call = IModels::setRetiredCall { root: root.0.into(), retired: !said.undo };
-    let what = if said.undo { "offered again" } else { "offered no more" };
+    let what =
+        if said.undo { "offered again" } else { "offered no more: gateways that take payments refuse its calls" };
     change(remote, common, (&root, &said.key), &call, what).await
 }
 
@@ -198,9 +273,42 @@ async fn change<C: SolCall>(
     call: &C,
     what: &str,
 ) -> Result<()> {
-    let sent = module::send(remote, &MODULE, Caller::open(remote, key)?, 0, call).await.map_err(terms::explained)?;
+    let sent = module::send(remote, &MODULE, Caller::open(remote, key)?, 0, call).await?;
     let (root, transaction) = (root.to_string(), sent.transaction);
     let said = json!({ "root": root, "call": sent.method, "from": sent.from.to_string(), "transaction": transaction });
     show(common, &said, |_| vec![row(&[(&root, 64), (what, 0)])]);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_several_models_have_means_none_and_the_candidates_are_told() {
+        let model =
+            |id: &str, root: &str, named: bool| json!({ "id": id, "root": root, "owned_by": "0x1", "named": named });
+        let listed = [model("one", "aa", true), model("two", "bb", false), model("two", "cc", true)];
+        assert_eq!(one_of(&listed, "one").unwrap()["root"], "aa");
+        assert_eq!(one_of(&listed, "bb").unwrap()["root"], "bb");
+        let refused = one_of(&listed, "two").unwrap_err().to_string();
+        for text in
+            ["2 models are called", "bb by 0x1;", "cc by 0x1, which calls by the name mean", "hint: name its root"]
+        {
+            assert!(refused.contains(text), "{text}: {refused}");
+        }
+        assert!(one_of(&listed, "three").unwrap_err().to_string().contains("hint: og model list"));
+    }
+
+    #[test]
+    fn a_model_is_listed_with_what_becomes_of_its_calls() {
+        let model = |retired: bool, served: bool, named: bool| {
+            state(&json!({ "retired": retired, "served": served, "named": named }))
+        };
+        assert_eq!(model(false, true, true), "served");
+        assert_eq!(model(false, true, false), "by its root");
+        assert_eq!(model(false, false, true), "not served");
+        assert_eq!(model(true, true, true), "retired");
+        assert_eq!(state(&json!({})), "-");
+    }
 }

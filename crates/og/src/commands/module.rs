@@ -4,23 +4,22 @@
 
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, Bytes as AbiBytes, hex as digits};
+use alloy_primitives::{Address, B256, hex as digits};
 use alloy_sol_types::SolCall;
 use anyhow::{Context as _, Result, anyhow};
-use crypto::{PublicKey, SigningKey};
-use evm::modules::{Module, SystemError, explain};
+use crypto::SigningKey;
+use evm::modules::Module;
 use ledger::address_of;
 use network::{JsonRpc, RpcError, Sender};
 use protocol::{
     Action, Amount, Bytes, Digest, EvmAddress,
-    registry::node_id,
     transaction::{self, CALL_BYTES_MAX},
 };
 use relayer::{Chain, SignerKey};
 use serde_json::{Value, json};
 
-use super::show;
-use crate::{cli::Common, keys, remote::Remote};
+use super::{refused::Refused, show};
+use crate::{amount::opg, cli::Common, keys, remote::Remote};
 
 /// How long a wallet's transaction may take into a block.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -63,10 +62,9 @@ pub(super) fn node(remote: &Remote, text: &str) -> Result<B256> {
     }
     let told = || format!("{text:?} is no node's id; hint: 64 hexadecimal digits, or a name in the folder's network");
     let network = remote.network().with_context(told)?;
-    let entry = network.node(text)?;
-    let key = entry.key.as_deref().and_then(PublicKey::from_hex);
-    let key = key.with_context(|| format!("{text} is in no registry; hint: og node list names those that are"))?;
-    Ok(node_id(&key).0.into())
+    let id = network.node(text)?.id();
+    let id = id.with_context(|| format!("{text} is in no registry; hint: og node list names those that are"))?;
+    Ok(id.0.into())
 }
 
 impl Sent {
@@ -108,7 +106,12 @@ pub(super) async fn send<C: SolCall>(
 
 /// What a method that only reads returns now.
 pub(super) async fn view<C: SolCall>(remote: &Remote, module: &Module, call: &C) -> Result<C::Return> {
-    let answer = ask(remote, module, Address::ZERO, 0, &call.abi_encode()).await?;
+    tried(remote, module, Address::ZERO, call).await
+}
+
+/// What a method would return now to whoever calls it without coins; nothing is sent.
+pub(super) async fn tried<C: SolCall>(remote: &Remote, module: &Module, from: Address, call: &C) -> Result<C::Return> {
+    let answer = ask(remote, module, from, 0, &call.abi_encode()).await?;
     C::abi_decode_returns(&answer)
         .with_context(|| format!("the {} module's answer is none of its interface", module.name))
 }
@@ -124,22 +127,22 @@ async fn ask(remote: &Remote, module: &Module, from: Address, value: Amount, inp
     for url in urls {
         match JsonRpc::new(remote.client.clone(), url).ask("eth_call", call.clone()).await {
             Err(RpcError::Network(error)) => last = Some(error),
-            answer => return read(module, answer),
+            answer => return read(module, from, value, answer),
         }
     }
     let unreachable = "no validator answers; hint: og devnet";
     Err(last.map_or_else(|| anyhow!(unreachable), |error| anyhow::Error::new(error).context(unreachable)))
 }
 
-fn read(module: &Module, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
+fn read(module: &Module, from: Address, value: Amount, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
     let result = answer.map_err(|error| {
         let RpcError::Refused { message, data, .. } = error else { return error.into() };
         match data.and_then(|data| digits::decode(data).ok()).filter(|data| !data.is_empty()) {
-            None => anyhow!("{message}"),
-            Some(data) => {
-                let refused = explain(&SystemError::Refused(AbiBytes::from(data)));
-                anyhow!("the {} module refuses: {refused}", module.name)
+            None if value > 0 && message.starts_with("insufficient") => {
+                anyhow!("{from} does not have {} OPG; hint: og wallet show {from} says what it has", opg(value))
             }
+            None => anyhow!("{message}"),
+            Some(data) => anyhow::Error::new(Refused { module: module.name, data }),
         }
     })?;
     digits::decode(result.as_str().unwrap_or("none")).context("the validator's answer is not hexadecimal")
@@ -147,7 +150,6 @@ fn read(module: &Module, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::U256;
     use alloy_sol_types::SolError as _;
     use evm::modules::staking::{IStaking, MODULE};
 
@@ -155,15 +157,17 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_the_modules_words() {
-        let error = IStaking::SelfStakeTooSmall { coins: U256::from(5), least: U256::from(7) }.abi_encode();
+        let error = IStaking::NodeJailed { node: B256::ZERO, until: 7 }.abi_encode();
         let refused = |message: &str, data: Option<String>| {
             let refused = RpcError::Refused { method: "eth_call", message: message.to_owned(), data };
-            read(&MODULE, Err(refused)).unwrap_err().to_string()
+            read(&MODULE, Address::ZERO, 1_500_000_000_000_000_000, Err(refused)).unwrap_err().to_string()
         };
         let told = refused("execution reverted", Some(format!("0x{}", digits::encode(error))));
-        assert_eq!(told, "the staking module refuses: SelfStakeTooSmall(5, 7)");
+        assert!(told.starts_with("the staking module refuses: ") && told.contains("(NodeJailed); hint: "), "{told}");
         assert_eq!(refused("out of gas", None), "out of gas");
-        assert_eq!(read(&MODULE, Ok(json!("0x01"))).unwrap(), [1]);
-        assert!(read(&MODULE, Ok(json!(7))).is_err());
+        let poor = refused("insufficient balance for transfer", None);
+        assert!(poor.contains("does not have 1.5 OPG; hint: og wallet show 0x0000"), "{poor}");
+        assert_eq!(read(&MODULE, Address::ZERO, 0, Ok(json!("0x01"))).unwrap(), [1]);
+        assert!(read(&MODULE, Address::ZERO, 0, Ok(json!(7))).is_err());
     }
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use crypto::PublicKey;
-use network::Client;
 use protocol::Digest;
 use serde_json::{Value, json};
 use tokio::{
@@ -12,8 +11,9 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{describe, join, model, show, wallet::opg};
+use super::{describe, join, model, show};
 use crate::{
+    amount::opg,
     cli::{Common, Node, NodeServe, NodeStart},
     devnet,
     home::{Home, Network},
@@ -176,17 +176,19 @@ async fn list(remote: &Remote, common: &Common) -> Result<()> {
     Ok(())
 }
 
-/// What every node of the folder's network says of itself.
+/// What every node of the folder's network says of itself, and the ledger of it.
 pub async fn status(remote: &Remote, common: &Common) -> Result<()> {
     let network = remote.network()?;
     if common.json {
-        let client = Client::new(std::time::Duration::from_secs(2));
-        let mut said = serde_json::Map::new();
-        for entry in &network.nodes {
-            let status = devnet::status(&client, entry).await.unwrap_or(Value::Null);
-            said.insert(entry.name.clone(), status);
+        let mut all = serde_json::Map::new();
+        for devnet::Status { entry, said, is_jailed } in devnet::statuses(&network).await {
+            let said = said.map(|mut said| {
+                said["jailed"] = is_jailed.into();
+                said
+            });
+            all.insert(entry.name.clone(), said.unwrap_or_default());
         }
-        show(common, &Value::Object(said), |_| Vec::new());
+        show(common, &Value::Object(all), |_| Vec::new());
     } else {
         let lines = devnet::status_lines(&network).await;
         show(common, &Value::Null, |_| lines);

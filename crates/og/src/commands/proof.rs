@@ -8,12 +8,9 @@ use protocol::{AccountProof, Amount, Canonical as _, EvmAccount, EvmWord};
 use serde_json::{Value, json};
 use verify::{VerifiedAccount, verify_account};
 
-use super::{
-    show,
-    wallet::{address, opg},
-    wrote,
-};
+use super::{show, wallet::address, wrote};
 use crate::{
+    amount::opg,
     cli::{Common, Proof, ProofVerb},
     home::{Home, read_trust},
     remote::Remote,

@@ -1,21 +1,23 @@
 //! `og stake …`: OPG behind nodes, from keys of the folder. The same staking module that wallets call.
 
-use alloy_primitives::{Address, U256, hex as digits};
+use alloy_primitives::{Address, B256, U256, hex as digits};
 use alloy_sol_types::SolCall;
-use anyhow::Result;
-use evm::modules::staking::{IStaking, MODULE};
+use anyhow::{Result, bail, ensure};
+use evm::modules::staking::{IStaking, MODULE, role_of};
 use protocol::Amount;
 use serde_json::{Value, json};
 
 use super::{
+    join::least,
     module::{self, Caller, node},
     show,
-    wallet::{address, base_units, opg, written},
+    wallet::{address, base_units, written},
 };
 use crate::{
+    amount::opg,
     cli::{self, Common},
     remote::Remote,
-    screen::row,
+    screen::{row, tell},
 };
 
 /// Entries of a queue that one withdrawal looks at, and that are shown.
@@ -28,18 +30,18 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Stake) -> Resul
             let call = IStaking::delegateCall { node: node(remote, &of.node)? };
             send(remote, common, &of.from, base_units(&amount)?, &call).await
         }
-        cli::Stake::Undelegate { of, amount } => {
+        cli::Stake::Undelegate { of, amount, jail } => {
             let call = IStaking::undelegateCall { node: node(remote, &of.node)?, coins: coins(&amount)? };
+            spares(remote, &of, (call.node, call.coins), jail).await?;
             send(remote, common, &of.from, 0, &call).await
         }
-        cli::Stake::Redelegate { of, to, amount } => {
+        cli::Stake::Redelegate { of, to, amount, jail } => {
             let (from, to) = (node(remote, &of.node)?, node(remote, &to)?);
             let call = IStaking::redelegateCall { from, to, coins: coins(&amount)? };
+            spares(remote, &of, (call.from, call.coins), jail).await?;
             send(remote, common, &of.from, 0, &call).await
         }
-        cli::Stake::Withdraw { from } => {
-            send(remote, common, &from, 0, &IStaking::withdrawCall { most: U256::from(QUEUE_MAX) }).await
-        }
+        cli::Stake::Withdraw { from } => withdraw(remote, common, &from).await,
         cli::Stake::Claim(of) => {
             let call = IStaking::claimCall { node: node(remote, &of.node)? };
             send(remote, common, &of.from, 0, &call).await
@@ -54,6 +56,46 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Stake) -> Resul
 /// An amount, or everything that may move.
 fn coins(amount: &str) -> Result<U256> {
     if amount == "all" { Ok(U256::MAX) } else { base_units(amount).map(U256::from) }
+}
+
+/// Has everything paid out whose terms are over, if there is anything.
+async fn withdraw(remote: &Remote, common: &Common, from: &str) -> Result<()> {
+    let call = IStaking::withdrawCall { most: U256::from(QUEUE_MAX) };
+    let coins = module::tried(remote, &MODULE, Caller::open(remote, from)?.address(), &call).await?;
+    ensure!(
+        !coins.is_zero(),
+        "nothing of {from} can be withdrawn now; hint: og stake show says what leaves and from which term it is paid"
+    );
+    send(remote, common, from, 0, &call).await?;
+    tell(&format!("{} OPG are paid out", readable(coins)));
+    Ok(())
+}
+
+/// Refuses to take so much of an operator's own stake away that its node is jailed for it, unless that is meant; then it is said.
+async fn spares(remote: &Remote, of: &cli::StakeOf, (node, coins): (B256, U256), may_jail: bool) -> Result<()> {
+    let (from, record) =
+        (Caller::open(remote, &of.from)?.address(), view(remote, &IStaking::nodeCall { id: node }).await?);
+    let Some(role) = role_of(record.role).filter(|_| record.operator == from && !record.jailed) else { return Ok(()) };
+    let bonds = view(remote, &IStaking::bondsCall { node }).await?.open;
+    let (left, least) = (left(record.selfCoins, bonds, coins), U256::from(least(remote, role).await?));
+    if left >= least {
+        return Ok(());
+    }
+    let (name, left, least) = (&of.node, readable(left), readable(least));
+    let told = format!(
+        "{name} is jailed by this: {left} OPG of its operator's own are left, and the role {} needs {least} OPG; a jailed node neither earns nor acts",
+        role.word()
+    );
+    if !may_jail {
+        bail!("{told}; hint: a smaller --amount, or --jail if that is meant");
+    }
+    tell(&format!("{told}; og stake unjail ends it when enough is staked again"));
+    Ok(())
+}
+
+/// What is left of an operator's own when it takes so much away; open bonds are its own too.
+fn left(own: U256, bonds: U256, coins: U256) -> U256 {
+    own.saturating_sub(coins).saturating_add(bonds)
 }
 
 async fn send<C: SolCall>(remote: &Remote, common: &Common, from: &str, value: Amount, call: &C) -> Result<()> {
@@ -128,6 +170,13 @@ fn readable(coins: U256) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn open_bonds_are_an_operators_own_and_all_leaves_nothing_else() {
+        let [own, bonds] = [100_u64, 7].map(U256::from);
+        assert_eq!(left(own, bonds, U256::from(30)), U256::from(77));
+        assert_eq!(left(own, bonds, U256::MAX), bonds);
+    }
 
     #[test]
     fn all_is_the_largest_number() {

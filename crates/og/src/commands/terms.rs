@@ -24,30 +24,6 @@ const MILLION_DECIMALS: u8 = 12;
 /// The same of a percentage: shares are kept in millionths.
 const PERCENT_DECIMALS: u8 = 4;
 
-/// What a person may do about what the registry refuses, by its error.
-static HINTS: &[(&str, &str)] = &[
-    ("ModelUnknown", "nobody published it, or it is in no block yet: og model list"),
-    ("RootPublished", "who earns with a model is said once, by its publisher: og model price changes what it costs"),
-    ("VersionPublished", "this name has a model of this version already: another --version or --name"),
-    ("PublisherOnly", "--key names the key that published it"),
-    ("ParentUnknown", "a parent is published before: og model list"),
-    ("ParentInvalid", "each parent once, and no model is its own"),
-    ("ParentAlready", "others are made from this model, so that it can name no parents any more"),
-    ("SharesTooLarge", "splits and parents are 100% together at most"),
-    ("SplitInvalid", "a share above 0%, of somebody"),
-    ("TooManyGenerations", "a model has three generations of parents at most"),
-    ("TooMany", "at most 8 splits and 4 parents"),
-];
-
-/// A refusal of the registry's, with what may be done about it.
-pub(super) fn explained(error: anyhow::Error) -> anyhow::Error {
-    let told = error.to_string();
-    match HINTS.iter().find(|(name, _)| told.contains(&format!(" {name}("))) {
-        Some((_, hint)) => error.context(format!("the registry of models says no; hint: {hint}")),
-        None => error,
-    }
-}
-
 /// The price that is said, in place of the one before: what is not said stays as it is. `None` where none is said.
 pub(super) fn price(said: &PriceOf, before: &Price) -> Result<Option<Price>> {
     let texts = [said.price_call.as_deref(), said.price_input.as_deref(), said.price_output.as_deref()];
@@ -141,12 +117,12 @@ pub(super) fn lines(model: &IModels::Model) -> Vec<String> {
         put("parent", &format!("{} to {}", percent(parent.share), alloy_primitives::hex::encode(parent.root)));
     }
     if model.retired {
-        put("retired", "its publisher offers it no more: each gateway's own price");
+        put("retired", "its publisher offers it no more: gateways that take payments refuse its calls");
     }
     lines
 }
 
-fn percent(millionths: u32) -> String {
+pub(super) fn percent(millionths: u32) -> String {
     format!("{}%", amount::write(millionths.into(), PERCENT_DECIMALS))
 }
 
@@ -164,6 +140,27 @@ pub(super) fn written(price: &Price) -> String {
         (units > 0).then(|| format!("{} {} {of}", amount::write(units, decimals), symbol(price.unit)))
     };
     parts.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// A price as a gateway tells it: none of what costs nothing there.
+pub(super) fn asked(told: &Value) -> String {
+    let amount = |name: &str| -> Option<Amount> { told[name].as_str()?.parse().ok() };
+    let price = || {
+        let unit = Unit::ALL.iter().copied().find(|unit| told["unit"] == unit.word())?;
+        let [per_call, per_input_token, per_output_token] =
+            ["per_call", "per_input_token", "per_output_token"].map(amount);
+        Some(Price {
+            unit,
+            per_call: per_call?,
+            per_input_token: per_input_token?,
+            per_output_token: per_output_token?,
+        })
+    };
+    match price() {
+        Some(price) => written(&price),
+        None if told.is_null() => written(&Price::FREE),
+        None => "-".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +212,15 @@ mod tests {
     }
 
     #[test]
+    fn a_gateways_price_is_told_in_the_same_words() {
+        let price = json!({
+            "unit": "usd", "per_call": "0", "per_input_token": "0", "per_output_token": "600000000000",
+        });
+        assert_eq!(asked(&price), "0.6 USD a million tokens out");
+        assert_eq!((asked(&Value::Null), asked(&json!({}))), ("nothing".to_owned(), "-".to_owned()));
+    }
+
+    #[test]
     fn a_share_is_somebodys_percentage() {
         for (text, who, millionths) in
             [("bob=12.5%", "bob", 125_000), ("a=b=0.0001%", "a=b", 1), ("x=100%", "x", 1_000_000)]
@@ -226,15 +232,6 @@ mod tests {
             let refused = share(text).unwrap_err().to_string();
             assert!(refused.contains("hint: "), "{text}: {refused}");
         }
-    }
-
-    #[test]
-    fn a_refusal_of_the_registry_says_what_to_do() {
-        let told = |text: &'static str| format!("{:#}", explained(anyhow::anyhow!(text)));
-        let hinted = told("the models module refuses: VersionPublished(7)");
-        assert!(hinted.contains("hint: this name has") && hinted.contains("VersionPublished(7)"), "{hinted}");
-        assert!(told("the models module refuses: TooMany(9, 8)").contains("at most 8 splits"));
-        assert_eq!(told("no validator answers"), "no validator answers");
     }
 
     #[test]

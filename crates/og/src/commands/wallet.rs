@@ -1,7 +1,7 @@
 //! `og wallet show | owed | pay | home` and `og faucet`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`.
 
 use alloy_primitives::{Address, U256};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use crypto::{PublicKey, digest::hex};
 use evm::modules::opg::{IOPG, MODULE};
 use ledger::address_of;
@@ -15,15 +15,12 @@ use super::{
     pay, show,
 };
 use crate::{
-    amount,
+    amount::{self, opg},
     cli::{self, Common},
     keys,
     remote::Remote,
-    screen::row,
+    screen::{row, tell},
 };
-
-/// Digits behind the point of an amount.
-const DECIMALS: u8 = 18;
 
 pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Result<()> {
     match command {
@@ -55,6 +52,11 @@ async fn show_wallet(remote: &Remote, common: &Common, who: &str) -> Result<()> 
         "nonce": wallet.nonce,
     });
     show(common, &said, |_| vec![row(&[(&written(&address), 44), (&format!("{} OPG", opg(wallet.balance)), 0)])]);
+    if keys::has(&remote.home, who) {
+        tell(&format!(
+            "the account of the key {who}; its wallets, which sign as others do, are {who}/0, {who}/1 and so on"
+        ));
+    }
     Ok(())
 }
 
@@ -140,12 +142,23 @@ pub(super) fn written(address: &EvmAddress) -> String {
     format!("0x{}", hex(&address.0))
 }
 
-/// Base units as OPG, without needless zeros.
-pub(super) fn opg(units: Amount) -> String {
-    amount::write(units, DECIMALS)
+/// OPG that something is done with, as base units.
+pub(super) fn base_units(text: &str) -> Result<Amount> {
+    let units = amount::read(text, amount::OPG_DECIMALS, "OPG")?;
+    ensure!(units > 0, "{text} OPG is nothing; hint: an amount above 0");
+    Ok(units)
 }
 
-/// OPG as base units.
-pub(super) fn base_units(text: &str) -> Result<Amount> {
-    amount::read(text, DECIMALS, "OPG")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_done_with_no_coins() {
+        assert_eq!(base_units("0.5").unwrap(), 500_000_000_000_000_000);
+        for nothing in ["0", "0.0", ".000"] {
+            let refused = base_units(nothing).unwrap_err().to_string();
+            assert!(refused.contains("is nothing; hint: an amount above 0"), "{refused}");
+        }
+    }
 }

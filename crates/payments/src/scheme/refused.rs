@@ -72,6 +72,8 @@ pub enum Refused {
     Withdrawing,
     #[error("{0} cannot be refunded: {1} are neither charged nor reserved")]
     Refund(u128, u128),
+    #[error("a refund of {found} is too small: at least {expected}, or all that is left, expected")]
+    SmallRefund { found: u128, expected: u128 },
     #[error(
         "the voucher over {0} stands in a claim for everybody to read, so it neither pays for a call nor is consent to a refund"
     )]
@@ -171,7 +173,7 @@ impl Refused {
             Self::OverBalance { .. } => "invalid_batch_settlement_evm_cumulative_exceeds_balance",
             Self::Deposit { .. } => "invalid_batch_settlement_evm_deposit_below_min_deposit",
             Self::Withdrawing => "invalid_batch_settlement_evm_channel_busy",
-            Self::Refund(..) => "invalid_batch_settlement_evm_refund_amount_invalid",
+            Self::Refund(..) | Self::SmallRefund { .. } => "invalid_batch_settlement_evm_refund_amount_invalid",
             Self::Published(_) => "invalid_batch_settlement_evm_refund_payload",
             Self::TooManyRefunds(_) => "invalid_batch_settlement_evm_channel_busy",
             Self::Conflict => "payment_identifier_conflict",
@@ -233,6 +235,7 @@ impl Refused {
             | Self::Deposit { .. }
             | Self::Withdrawing
             | Self::Refund(..)
+            | Self::SmallRefund { .. }
             | Self::Published(_)
             | Self::UnknownSession
             | Self::Unbound(_)
@@ -257,6 +260,9 @@ impl Refused {
         }
         if matches!(self, Self::Fruitless) {
             return "try again in a moment, or pay by a channel";
+        }
+        if matches!(self, Self::SmallRefund { .. }) {
+            return "ask for more, or for all that is left by naming no amount";
         }
         if matches!(self, Self::TooManyRefunds(_)) {
             return "wait an hour, or withdraw from the channel on its chain";

@@ -113,6 +113,8 @@ async fn a_validator_whose_agreement_ended_says_why_and_answers_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
     let (validator, genesis) = started(folder.path()).await;
     get(&validator, "nodes").await.unwrap();
+    let status: Value = serde_json::from_slice(&get(&validator, "status").await.unwrap()).unwrap();
+    assert_eq!(status["seats"], 1, "{status}");
     assert!(head(&validator).await["result"].is_string());
     let error = mislay(&validator, &genesis).await.to_string();
     assert!(error.starts_with("agreement stopped by itself: ") && error.contains("; hint: "), "{error}");

@@ -1,6 +1,6 @@
 //! `og wallet refund | channels`: what is left in channels, and how it comes back.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use network::{Answer, axum::http::StatusCode};
 use payments::{
     B256,
@@ -30,6 +30,7 @@ pub async fn run(remote: &Remote, common: &Common, options: &cli::Refund) -> Res
     let wanted = options.token.as_deref().map(token::named).transpose()?;
     let (terms, token, channel) = found(remote, &wallet, &asked, wanted.as_ref()).await?;
     let amount = options.amount.as_deref().map(|text| token::read(text, &token)).transpose()?;
+    ensure!(amount != Some(0), "0 {} is nothing; hint: an amount above 0, or none for all that is left", token.symbol);
     let _alone = sign::alone(remote, channel.id).await?;
     let back = Back { remote, wallet: &wallet, call: &call, asked: &asked, terms, amount };
     let settled = back.asked_for(sign::kept(remote, channel)?).await?;

@@ -16,6 +16,8 @@ use super::wallet::Wallet;
 use crate::{cli, spending::KeptSession};
 
 const BODY_BYTES_MAX: u64 = 64 << 20;
+/// By it a gateway tells what a receipt commits to.
+const OPENING: &str = "x-og-opening";
 /// What `og pay` itself says.
 static OWN: &[&str] = &[
     wire::SIGNATURE,
@@ -31,6 +33,8 @@ static OWN: &[&str] = &[
 /// One request.
 pub struct Call {
     pub url: String,
+    /// Whether it is ours to have the answer's opening told, which the caller did not ask to see.
+    pub asks_opening: bool,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -41,13 +45,14 @@ impl Call {
     /// `gateway` is where a path without a host leads.
     pub fn read(options: &cli::Pay, gateway: &str) -> Result<Self> {
         let (url, uri) = place(&options.url, gateway)?;
+        let is_endpoint = api::ENDPOINTS.iter().any(|endpoint| endpoint.path == uri.path());
         let body = options.data.as_deref().map(read_body).transpose()?;
         let method = match &options.method {
             Some(word) => Method::from_bytes(word.as_bytes())
                 .with_context(|| format!("{word:?} is no method; hint: one word, as GET or POST"))?,
             None if body.is_some() => Method::POST,
             // It would be offered a payment, and be refused once that is made.
-            None if !options.dry_run && api::ENDPOINTS.iter().any(|endpoint| endpoint.path == uri.path()) => {
+            None if !options.dry_run && is_endpoint => {
                 bail!(
                     "{url} answers a POST with a body, and no body is said; hint: -d BODY, -d @FILE, or -d - for standard input"
                 )
@@ -63,7 +68,11 @@ impl Call {
             let (name, value) = read_header(text)?;
             headers.insert(name, value);
         }
-        Ok(Self { url, method, uri, headers, body: body.unwrap_or_default() })
+        let asks_opening = is_endpoint && body.is_some() && !headers.contains_key(OPENING);
+        if asks_opening {
+            headers.insert(OPENING, HeaderValue::from_static("include"));
+        }
+        Ok(Self { url, asks_opening, method, uri, headers, body: body.unwrap_or_default() })
     }
 
     /// Asks for nothing but what is offered, as clients do for a refund.

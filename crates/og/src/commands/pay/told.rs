@@ -7,9 +7,10 @@ use crypto::digest::hex;
 use network::{Answer, axum::http::header};
 use serde_json::{Value, json};
 
-use super::{choice::Offered, sign::Paid, token, wallet::Wallet};
+use super::{choice::Offered, request::Call, sign::Paid, token, wallet::Wallet};
 use crate::{
     cli::Common,
+    commands::infer::keep_opening,
     home::Home,
     screen::{put, put_bytes, row, tell},
 };
@@ -19,11 +20,13 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// Of an answer that was shown as it came, so much of the end is looked at for its receipt.
 const TAIL_BYTES: usize = 1 << 18;
 
-/// Shows a server's answer, and what was paid for it.
-pub async fn answer(common: &Common, url: &str, mut answer: Answer, paid: Option<Paid>) -> Result<ExitCode> {
-    let (status, headers) = (answer.status, answer.headers.clone());
+/// Shows a server's answer, and what was paid for it. What its receipt opens to is kept in the folder.
+pub async fn answer(common: &Common, call: &Call, mut answer: Answer, paid: Option<Paid>) -> Result<ExitCode> {
+    let (status, headers, home) = (answer.status, answer.headers.clone(), Home::new(common.dir.clone()));
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_whole = common.json || call.asks_opening && kind.is_some_and(|kind| kind.starts_with("application/json"));
     let mut tail = Vec::new();
-    if common.json {
+    if is_whole {
         tail = answer.body.whole(BODY_BYTES_MAX).await?.to_vec();
     } else {
         while let Some(piece) = answer.body.next().await? {
@@ -34,18 +37,27 @@ pub async fn answer(common: &Common, url: &str, mut answer: Answer, paid: Option
         }
     }
     let own = own(&tail);
+    if let Err(error) = every(&tail).iter().try_for_each(|own| keep_opening(&home, own)) {
+        tell(&format!("the answer's opening is not kept: {error:#}"));
+    }
     let receipt = own.as_ref().and_then(|own| own["receipt_id"].as_str()).map(str::to_owned);
     let receipt = receipt.or_else(|| headers.get("x-og-receipt")?.to_str().ok().map(str::to_owned));
     let paid = paid.map(|paid| cost(&paid, own.as_ref()));
+    if is_whole && call.asks_opening {
+        tail = without_opening(tail);
+    }
     if common.json {
-        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let mut said =
-            json!({ "url": url, "status": status.as_u16(), "content_type": kind, "paid": paid, "receipt": receipt });
+        let mut said = json!({
+            "url": call.url, "status": status.as_u16(), "content_type": kind, "paid": paid, "receipt": receipt,
+        });
         let (name, body) = shown(&tail);
         said[name] = body;
         put(&said.to_string());
     } else {
-        let flag = Home::new(common.dir.clone()).flag();
+        if is_whole {
+            put_bytes(&tail)?;
+        }
+        let flag = home.flag();
         let check = receipt
             .map(|receipt| [format!("receipt  {receipt}"), format!("check    og receipt verify {receipt}{flag}")]);
         let cost = paid.as_ref().map(|paid| cost_lines(paid, status.is_success())).unwrap_or_default();
@@ -54,8 +66,25 @@ pub async fn answer(common: &Common, url: &str, mut answer: Answer, paid: Option
     if status.is_success() {
         return Ok(ExitCode::SUCCESS);
     }
-    tell(&format!("error: {url} answered {status}"));
+    tell(&format!("error: {} answered {status}", call.url));
     Ok(ExitCode::FAILURE)
+}
+
+/// An answer as it would have come to whoever did not ask for its opening.
+fn without_opening(body: Vec<u8>) -> Vec<u8> {
+    let Ok(mut whole) = serde_json::from_slice::<Value>(&body) else { return body };
+    let all = match whole.get_mut("og") {
+        Some(Value::Array(all)) => all.as_mut_slice(),
+        Some(own) => std::slice::from_mut(own),
+        None => return body,
+    };
+    let mut is_shorter = false;
+    for own in all.iter_mut().filter_map(Value::as_object_mut) {
+        for part in ["opening", "receipt"] {
+            is_shorter |= own.shift_remove(part).is_some();
+        }
+    }
+    if is_shorter { whole.to_string().into_bytes() } else { body }
 }
 
 /// JSON as it is, text as text, anything else in hexadecimal.
@@ -72,12 +101,20 @@ fn shown(body: &[u8]) -> (&'static str, Value) {
 /// What an answer of this network says of itself: in its body, or in the last events of its stream.
 fn own(tail: &[u8]) -> Option<Value> {
     if let Ok(mut whole) = serde_json::from_slice::<Value>(tail) {
-        return Some(whole["og"].take()).filter(Value::is_object);
+        return whole.get_mut("og").map(Value::take).filter(Value::is_object);
     }
     let text = String::from_utf8_lossy(tail);
     let events = text.lines().rev().filter_map(|line| line.strip_prefix("data: "));
     let mut objects = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-    objects.find_map(|mut event| Some(event["og"].take()).filter(|own| own["payment"].is_object()))
+    objects.find_map(|mut event| event.get_mut("og").map(Value::take).filter(|own| own["payment"].is_object()))
+}
+
+/// The same of each of several answers in one body.
+fn every(tail: &[u8]) -> Vec<Value> {
+    match serde_json::from_slice::<Value>(tail).ok().as_mut().and_then(|whole| whole.get_mut("og")).map(Value::take) {
+        Some(Value::Array(all)) => all,
+        _ => own(tail).into_iter().collect(),
+    }
 }
 
 fn cost(paid: &Paid, own: Option<&Value>) -> Value {
@@ -157,6 +194,19 @@ pub fn offers(common: &Common, url: &str, wallet: &Wallet, offered: &[Offered]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_opening_that_nobody_asked_to_see_is_not_shown_and_all_else_stays_as_it_came() {
+        let came = r#"{"z":1,"a":1.50,"og":{"receipt_id":"ab","opening":{"x":1},"receipt":{},"level":"signed"}}"#;
+        let left = r#"{"z":1,"a":1.5,"og":{"receipt_id":"ab","level":"signed"}}"#;
+        assert_eq!(without_opening(came.into()), left.as_bytes());
+        let several = r#"{"og":[{"receipt_id":"ab","opening":{}},{"receipt_id":"cd","opening":{}}]}"#;
+        assert_eq!(without_opening(several.into()), br#"{"og":[{"receipt_id":"ab"},{"receipt_id":"cd"}]}"#);
+        assert_eq!((every(several.as_bytes()).len(), every(came.as_bytes()).len(), every(b"[1]").len()), (2, 1, 0));
+        for whole in [r#"{"a": 1.50}"#, r#"{"og": {"receipt_id": "ab"}}"#, "no JSON"] {
+            assert_eq!(without_opening(whole.into()), whole.as_bytes(), "{whole}");
+        }
+    }
 
     #[test]
     fn of_a_call_that_failed_only_what_was_signed_is_told() {

@@ -106,9 +106,13 @@ fn found(remote: &Remote, wallet: &Wallet, which: Option<&str>) -> Result<KeptCh
     let named = which.map(|which| format!(" {which:?}")).unwrap_or_default();
     let kept = fits.next().with_context(|| {
         let payer = wallet.written();
-        format!(
-            "{payer} has no channel{named} that is known here; hint: og wallet channels; og pay --deposit opens one"
-        )
+        let has_any = book.channels().iter().any(|kept| kept.purse.payer == wallet.address());
+        match which {
+            None if has_any => format!("nothing is left in the channels of {payer}; hint: og wallet channels"),
+            None | Some(_) => format!(
+                "{payer} has no channel{named} that is known here; hint: og wallet channels; og pay --deposit opens one"
+            ),
+        }
     })?;
     ensure!(fits.next().is_none(), "more than one channel{named} is meant; hint: og wallet channels, name its id");
     Ok(kept.clone())

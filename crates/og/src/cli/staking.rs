@@ -1,0 +1,72 @@
+//! What is said to stake behind nodes, and to take stake out again.
+
+use clap::{Args, Subcommand};
+
+#[derive(Subcommand)]
+pub enum Stake {
+    /// Stake behind nodes, what waits to be paid out, and rewards, of an address, a public key, the account of a key of the folder (NAME), or one of its wallets (NAME/INDEX).
+    #[command(after_help = "Examples:\n  og stake show alice\n  og stake show 0x77…77 --json")]
+    Show { who: String },
+    /// Add stake to a node; it shares the node's rewards and its slashes.
+    #[command(after_help = "Example:\n  og stake delegate --from alice --node validator-1 --amount 100")]
+    Delegate {
+        #[command(flatten)]
+        of: StakeOf,
+        /// In OPG.
+        #[arg(long, value_name = "OPG", allow_negative_numbers = true)]
+        amount: String,
+    },
+    /// Begin to take stake out; it is paid by withdraw when its terms are over.
+    #[command(
+        after_help = "Examples:\n  og stake undelegate --from alice --node validator-1 --amount all\n  og stake undelegate --from validator-1 --node validator-1 --jail   (a node leaves)"
+    )]
+    Undelegate {
+        #[command(flatten)]
+        of: StakeOf,
+        /// In OPG, or all.
+        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
+        amount: String,
+        /// Do it also where too little of the operator's own is left behind its node, which is jailed for that.
+        #[arg(long)]
+        jail: bool,
+    },
+    /// Move stake to another node at once.
+    #[command(after_help = "Example:\n  og stake redelegate --from alice --node worker-1 --to validator-1 --amount 10")]
+    Redelegate {
+        #[command(flatten)]
+        of: StakeOf,
+        /// The node that it goes to.
+        #[arg(long, value_name = "NODE")]
+        to: String,
+        /// In OPG, or all.
+        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
+        amount: String,
+        /// Do it also where too little of the operator's own is left behind its node, which is jailed for that.
+        #[arg(long)]
+        jail: bool,
+    },
+    /// Have everything paid out whose terms are over.
+    #[command(after_help = "Example:\n  og stake withdraw --from alice")]
+    Withdraw {
+        /// The account of a key of the folder, or NAME/INDEX or @FILE for a wallet.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE")]
+        from: String,
+    },
+    /// Have a node's rewards paid out.
+    #[command(after_help = "Example:\n  og stake claim --from alice --node validator-1")]
+    Claim(StakeOf),
+    /// End a node's jail, as its operator, when its term has come.
+    #[command(after_help = "Example:\n  og stake unjail --from validator-1 --node validator-1")]
+    Unjail(StakeOf),
+}
+
+/// Whose stake, and where.
+#[derive(Args)]
+pub struct StakeOf {
+    /// Whose stake: the account of a key of the folder, or NAME/INDEX or @FILE for a wallet.
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE")]
+    pub from: String,
+    /// A node's id, or its name in the folder's network.
+    #[arg(long, value_name = "NODE")]
+    pub node: String,
+}

@@ -1,0 +1,276 @@
+//! What native modules refuse, in sentences: amounts in OPG, shares in percent, and what may be done about it.
+//!
+//! One table for every command. What has no row is told as its interface has it. Each sentence ends with the error's name, for
+//! whoever looks it up in `contracts/`.
+
+use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use alloy_sol_types::SolError;
+use contracts::abi::{IModels, IParameters};
+use evm::modules::{
+    IModule, SystemError, explain,
+    opg::IOPG,
+    registry::IRegistry,
+    seats::ISeats,
+    staking::{IStakedVotes, IStaking},
+};
+use protocol::Amount;
+use thiserror::Error;
+
+use super::terms::percent;
+use crate::amount::opg;
+
+/// A module's "no", with the bytes that it reverted with.
+#[derive(Debug, Error)]
+#[error("the {module} module refuses: {}", told(.data))]
+pub(super) struct Refused {
+    pub module: &'static str,
+    pub data: Vec<u8>,
+}
+
+impl Refused {
+    /// Whether it says this.
+    pub fn is<E: SolError>(&self) -> bool {
+        self.data.first_chunk::<4>() == Some(&E::SELECTOR)
+    }
+}
+
+const LATER: &str = "og stake show says in which term what may move, and which term it is";
+const LONGER: &str = "say less";
+const NODES: &str = "og node list names those that are there";
+const MODELS: &str = "nobody published it, or it is in no block yet: og model list";
+const VERSIONS: &str = "is this og of the network's version?";
+
+/// One error. In a sentence `{0}` stands for its first argument as its type is read, `{0 OPG}` for the same as base units of OPG, and
+/// `{0 %}` as millionths.
+struct Row {
+    selector: [u8; 4],
+    signature: &'static str,
+    sentence: &'static str,
+    hint: &'static str,
+}
+
+const fn row<E: SolError>(sentence: &'static str, hint: &'static str) -> Row {
+    Row { selector: E::SELECTOR, signature: E::SIGNATURE, sentence, hint }
+}
+
+static ROWS: &[Row] = &[
+    // Of every module.
+    row::<IModule::UnknownMethod>("the network has no method {0} there", VERSIONS),
+    row::<IModule::InvalidArguments>("the network reads other arguments of the method {0}", VERSIONS),
+    row::<IModule::NotPayable>("{0 OPG} came with a call that takes none", VERSIONS),
+    // Coins.
+    row::<IOPG::ERC20InsufficientBalance>(
+        "{0} has {1 OPG}, and {2 OPG} are asked for",
+        "og wallet show says what an account has, and og faucet pays on a devnet",
+    ),
+    row::<IOPG::ERC20InvalidReceiver>("{0} is nobody who can receive OPG", "an address of somebody: og keys list"),
+    // Stake.
+    row::<IStaking::DelegationTooSmall>(
+        "{0 OPG} are too little to delegate, {1 OPG} at least expected",
+        "--amount of that or more",
+    ),
+    row::<IStaking::SelfStakeTooSmall>(
+        "{0 OPG} of the operator's own stand behind the node, {1 OPG} at least expected",
+        "its operator stakes the rest: og stake delegate, or og node register --stake",
+    ),
+    row::<IStaking::StakeTooSmall>(
+        "{0 OPG} are staked there, and {1 OPG} are asked for",
+        "--amount of that or less, or all; og stake show says what is staked",
+    ),
+    row::<IStaking::SharesLocked>(
+        "so much cannot move before term {2}, because it came from another node: {1} of {0} shares are free",
+        LATER,
+    ),
+    row::<IStaking::NothingToMove>(
+        "there is nothing that moves",
+        "og stake show says what is staked, where, and earned",
+    ),
+    row::<IStaking::SameNode>("the stake is behind {0} already", "--to names another node"),
+    row::<IStaking::TooManyPositions>(
+        "an account stakes behind {0} nodes at most",
+        "og stake undelegate makes room once all of one is taken out",
+    ),
+    row::<IStaking::TooManyRedelegations>(
+        "{1} moves away from {0} are remembered at most, until their terms are over",
+        "og stake undelegate is never refused for it; or wait for a term",
+    ),
+    row::<IStaking::PoolClosed>("nothing can be added to the stake of {0}", "another node: og node list"),
+    row::<IStaking::NodeUnknown>("{0} is no registered node", NODES),
+    row::<IStaking::NodeJailed>(
+        "{0} is jailed, until its operator ends that in term {1} or later",
+        "as its operator: og stake unjail; og stake show says which term it is",
+    ),
+    row::<IStaking::NodeNotJailed>("{0} is not jailed", "og node show says what it is"),
+    row::<IStaking::NodeTombstoned>("{0} never comes back", "og node register enters another node"),
+    row::<IStaking::OperatorOnly>("only {1} operates it, and {0} asks", "--from names its operator's key"),
+    row::<IStaking::RoleUnknown>("{0} is no role", VERSIONS),
+    row::<IStaking::KeyRegistered>(
+        "the key {0} is registered already, as that of {1}",
+        "og node show tells of it; another node needs another key: og node init",
+    ),
+    row::<IStaking::PossessionInvalid>(
+        "the key {0} does not agree to be operated by {1}",
+        "its key file and --from are of one folder: og keys list",
+    ),
+    row::<IStaking::CommissionOutOfBounds>("a commission of {0 %} is too much, {1 %} at most expected", "ask for less"),
+    row::<IStaking::CommissionStepTooLarge>(
+        "a commission of {0 %} cannot become {1 %} at once: by {2 %} a day at most",
+        "in smaller steps",
+    ),
+    row::<IStaking::CommissionTooSoon>("a commission changes once a day", "tomorrow"),
+    row::<IStakedVotes::TooManyNodes>("stake behind {1} nodes votes for {0} already, and no more can", NODES),
+    // Models.
+    row::<IModels::ModelUnknown>("no model has the root {0}", MODELS),
+    row::<IModels::RootPublished>(
+        "the model {0} is published already, by {1}",
+        "who earns with a model is said once, by its publisher: og model price changes what it costs, og model show what was said",
+    ),
+    row::<IModels::VersionPublished>(
+        "its publisher has a model of this name and version already: {0}",
+        "this name has a model of this version already: another --version or --name",
+    ),
+    row::<IModels::PublisherOnly>("only its publisher {1} may, and {0} asks", "--key names the key that published it"),
+    row::<IModels::ParentUnknown>("no model has the root {0}", "a parent is published before: og model list"),
+    row::<IModels::ParentInvalid>(
+        "{0} with {1 %} is no parent of this model",
+        "each parent once, and no model is its own",
+    ),
+    row::<IModels::ParentAlready>(
+        "the model {0} can have no parents any more",
+        "others are made from this model, so that it can name no parents any more",
+    ),
+    row::<IModels::SharesTooLarge>("the shares are {0 %} together", "splits and parents are 100% together at most"),
+    row::<IModels::SplitInvalid>("{0} cannot have {1 %}", "a share above 0%, of somebody"),
+    row::<IModels::TooManyGenerations>(
+        "it would be of generation {0}",
+        "a model has three generations of parents at most",
+    ),
+    row::<IModels::TooMany>("{0} are too many, {1} at most expected", "at most 8 splits and 4 parents"),
+    row::<IModels::RootZero>("a root of zeros is no model's", VERSIONS),
+    row::<IModels::NameEmpty>("the model has no name", "--name"),
+    row::<IModels::TextTooLong>("a text of {0} bytes is too long, {1} at most expected", LONGER),
+    row::<IModels::AmountTooLarge>("a price of {0} base units is too much, {1} at most expected", "a lower price"),
+    row::<IModels::UnitUnknown>("{0} is no unit of prices on this network", VERSIONS),
+    row::<IModels::ManifestInvalid>("the root {0} does not follow from the manifest {1}", VERSIONS),
+    // Nodes.
+    row::<IRegistry::EndpointTooLong>("an address of {0} bytes is too long, {1} at most expected", LONGER),
+    row::<IRegistry::TooManyModels>("{0} models are too many for a node, {1} at most expected", "og node serve --stop"),
+    row::<IRegistry::ModelRepeated>("the model {0} is named twice", "once"),
+    row::<IRegistry::TooManyCapabilities>("{0} words for a machine are too many, {1} at most expected", LONGER),
+    row::<IRegistry::CapabilityInvalid>("{0} is no word for a machine", "for instance tee=tdx"),
+    row::<IRegistry::CapabilityRepeated>("{0} is said twice", "once"),
+    row::<IRegistry::PayoutInvalid>("{0} is nobody who can be paid", "an address of somebody: og keys list"),
+    row::<IRegistry::KeyTaken>("the key {0} is that of {1} already", "another key: og keys new"),
+    row::<IRegistry::KeyUnknown>("{0} is no registered key", NODES),
+    row::<IRegistry::RotatedAlready>("{0} has a new key already, which acts from epoch {1} on", "after that"),
+    // Numbers of the network, and seats.
+    row::<IParameters::ParameterUnknown>("the network has no number {0}", VERSIONS),
+    row::<IParameters::ParameterOutOfBounds>("{0} is from {2} to {3}, not {1}", "a value between them"),
+    row::<ISeats::TermUndecided>("the seats of term {0} are not decided yet, those of {1} are", "ask again next term"),
+    row::<ISeats::TermForgotten>("the seats of term {0} are not remembered, those of {1} are", "a later term"),
+];
+
+/// A refusal's sentence and hint, from the bytes that a module reverts with.
+fn told(data: &[u8]) -> String {
+    let is_it = |row: &&Row| data.first_chunk::<4>() == Some(&row.selector);
+    let Some(row) = ROWS.iter().find(is_it) else {
+        return explain(&SystemError::Refused(Bytes::copy_from_slice(data)));
+    };
+    let (name, kinds) = row.signature.split_once('(').unwrap_or((row.signature, ""));
+    let kinds = kinds.trim_end_matches(')').split(',');
+    let mut sentence = row.sentence.to_owned();
+    for (place, (kind, word)) in kinds.zip(data.get(4..).unwrap_or_default().chunks(32)).enumerate() {
+        let amount = Amount::try_from(U256::try_from_be_slice(word).unwrap_or_default()).unwrap_or(Amount::MAX);
+        let share = percent(u32::try_from(amount).unwrap_or(u32::MAX));
+        for (form, text) in [("", readable(kind, word)), (" OPG", format!("{} OPG", opg(amount))), (" %", share)] {
+            sentence = sentence.replace(&format!("{{{place}{form}}}"), &text);
+        }
+    }
+    format!("{sentence} ({name}); hint: {}", row.hint)
+}
+
+/// An argument as its type is read. A word that is text with zeros behind it is that text.
+fn readable(kind: &str, word: &[u8]) -> String {
+    match kind {
+        "address" => Address::from_word(B256::right_padding_from(word)).to_string(),
+        "bytes4" => format!("0x{}", hex::encode(word.get(..4).unwrap_or(word))),
+        "bytes32" => {
+            let text = String::from_utf8_lossy(word);
+            let text = text.trim_end_matches('\0');
+            let is_text = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+            if is_text { text.to_owned() } else { hex::encode(word) }
+        }
+        _ => U256::try_from_be_slice(word).unwrap_or_default().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const WHOLE: u64 = 1_000_000_000_000_000_000;
+
+    /// What only the ledger itself is refused.
+    static OF_THE_LEDGER: &[[u8; 4]] = &[
+        IStaking::OffenceFromTheFuture::SELECTOR,
+        IStaking::EvidenceUsed::SELECTOR,
+        IStaking::RewardPoolTooSmall::SELECTOR,
+    ];
+
+    #[test]
+    fn amounts_are_told_in_opg_with_a_hint() {
+        let small = IStaking::DelegationTooSmall { coins: U256::ZERO, least: U256::from(WHOLE) };
+        let expected = "0 OPG are too little to delegate, 1 OPG at least expected (DelegationTooSmall); hint: --amount of that or more";
+        assert_eq!(told(&small.abi_encode()), expected);
+        let poor = IOPG::ERC20InsufficientBalance {
+            sender: Address::repeat_byte(1),
+            balance: U256::from(WHOLE / 2),
+            needed: U256::from(2 * WHOLE),
+        };
+        let poor = told(&poor.abi_encode());
+        assert!(poor.starts_with("0x0101010101010101010101010101010101010101 has 0.5 OPG, and 2 OPG"), "{poor}");
+    }
+
+    #[test]
+    fn shares_names_and_roots_are_told_as_people_write_them() {
+        let shares = IModels::SharesTooLarge { sum: U256::from(1_050_000), most: U256::from(1_000_000) };
+        assert!(told(&shares.abi_encode()).starts_with("the shares are 105% together (SharesTooLarge); hint: "));
+        let jailed = IStaking::NodeJailed { node: B256::repeat_byte(0xab), until: 7 };
+        let jailed = told(&jailed.abi_encode());
+        assert!(jailed.contains(&"ab".repeat(32)) && jailed.contains("in term 7 or later"), "{jailed}");
+        let unknown = IParameters::ParameterUnknown { name: B256::right_padding_from(b"share.nothing") };
+        assert!(told(&unknown.abi_encode()).starts_with("the network has no number share.nothing (Param"));
+        let unread = IModule::UnknownMethod { selector: [1, 2, 3, 4].into() };
+        assert!(told(&unread.abi_encode()).starts_with("the network has no method 0x01020304 there"));
+    }
+
+    #[test]
+    fn what_has_no_row_is_told_as_its_interface_has_it() {
+        let used = IStaking::EvidenceUsed { evidence: B256::ZERO };
+        assert_eq!(told(&used.abi_encode()), "EvidenceUsed(0)");
+        assert_eq!(told(&[1, 2, 3, 4]), "an unknown error()");
+        assert!(!told(&[]).is_empty());
+    }
+
+    #[test]
+    fn every_refusal_of_a_module_that_people_call_has_its_own_row_and_names_its_arguments() {
+        let called = [IStaking::IStakingErrors::SELECTORS, IModels::IModelsErrors::SELECTORS];
+        let called = called.into_iter().chain([
+            IRegistry::IRegistryErrors::SELECTORS,
+            IParameters::IParametersErrors::SELECTORS,
+            ISeats::ISeatsErrors::SELECTORS,
+        ]);
+        let rows: BTreeSet<[u8; 4]> = ROWS.iter().map(|row| row.selector).collect();
+        assert_eq!(rows.len(), ROWS.len(), "a row is there twice");
+        for selector in called.flatten().filter(|selector| !OF_THE_LEDGER.contains(selector)) {
+            assert!(rows.contains(selector), "{selector:?} has no row");
+        }
+        for row in ROWS {
+            let words = row.signature.matches(',').count() + 1;
+            let sentence = told(&[row.selector.as_slice(), &vec![0; 32 * words]].concat());
+            assert!(!sentence.contains('{') && sentence.contains("; hint: "), "{sentence}");
+        }
+    }
+}
