@@ -16,7 +16,7 @@ mod publishing;
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
-pub use joining::{NodeInit, NodeRegister};
+pub use joining::{NodeInit, NodePayments, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Proof, ProofVerb, Receipt};
 pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
@@ -255,6 +255,8 @@ pub enum Node {
     Init(NodeInit),
     /// Enter a node of the folder into the ledger, with stake of its operator.
     Register(NodeRegister),
+    /// Have a gateway of the folder take payments for its calls.
+    Payments(NodePayments),
     /// Have a worker of the folder serve a published model, beside what it serves.
     #[command(
         after_help = "Examples:\n  og node serve my-model\n  og node serve my-model --name worker-2\n  og node serve my-model --stop\n\nThe worker loads the model, then tells the ledger; it goes on serving it when it is started again."

@@ -211,13 +211,13 @@ fn gateway_config(
     secrets: &Secrets,
     overrides: Overrides,
 ) -> Result<gateway::Config> {
-    let mut payments = crate::paid::payments(home)?;
+    let mut payments = crate::paid::payments(home, &entry.name)?;
     if let Some(payments) = payments.as_mut().filter(|_| overrides.any_payer) {
         payments.payers = None;
     }
     if let Some(public_url) = overrides.public_url {
         let missing =
-            "a public address is named by what is offered, and this network takes no payments; hint: og devnet --paid";
+            "a public address is named by what is offered, and this gateway takes no payments; hint: og node payments, or og devnet --paid";
         payments.as_mut().context(missing)?.public_url = Some(public_url);
     }
     Ok(gateway::Config {

@@ -5,12 +5,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use devchain::FundedKey;
 use gateway::{LedgerSource, Payments, Prices, PublicUrl, fee_max};
 use payments::{
     Address,
@@ -32,9 +31,6 @@ use crate::{
 };
 
 const FILE_BYTES_MAX: u64 = 1 << 16;
-/// Which of Base's keys settles, and which one settles for other servers.
-const KEY_INDEX: u32 = 4;
-const FACILITATOR_INDEX: u32 = 5;
 /// 10^18.
 const WHOLE: u128 = 1_000_000_000_000_000_000;
 /// What a session may spend, as on the real network: a tenth of an OPG.
@@ -48,8 +44,8 @@ const IDLE: Duration = Duration::from_secs(10);
 /// The devnet's challenge window.
 const WINDOW: Duration = Duration::from_secs(15);
 const DAY: Duration = Duration::from_secs(86_400);
-/// Blocks that must lie on what happens on a chain which is not the devnet's own.
-const CONFIRMATIONS: u64 = 10;
+/// Blocks that must lie on what happens on a chain which is not the network's own.
+pub const CONFIRMATIONS: u64 = 10;
 /// Free shares are paid this often.
 const PAYOUTS: Duration = Duration::from_secs(10);
 
@@ -91,6 +87,11 @@ struct Written {
     /// A rate that was set longer ago is none.
     #[serde(default = "rate_days")]
     rate_days_max: u32,
+    /// Which key settles, and which one settles for other servers: as commands name keys.
+    #[serde(default = "settling_key")]
+    key: String,
+    #[serde(default = "facilitator_key")]
+    facilitator_key: String,
     /// In billionths of a dollar.
     default_price: WrittenPrice,
     prices: BTreeMap<String, WrittenPrice>,
@@ -98,6 +99,15 @@ struct Written {
 
 fn base_name() -> String {
     wire::Network::BASE.to_string()
+}
+
+/// Of a devnet's gateway: the fifth of Base's keys, and the sixth.
+fn settling_key() -> String {
+    format!("{}/4", base::KEY)
+}
+
+fn facilitator_key() -> String {
+    format!("{}/5", base::KEY)
 }
 
 /// A devnet's rate is as old as its genesis, because nobody governs it there: the real network's quarter of a year would end paid calls of
@@ -109,8 +119,50 @@ const fn rate_days() -> u32 {
     90
 }
 
+/// How the devnet's gateway is paid.
 fn file(home: &Home) -> PathBuf {
     home.folder().join("payments.json")
+}
+
+/// How a gateway is paid that was told so by itself.
+fn file_of(home: &Home, gateway: &str) -> PathBuf {
+    home.node_folder(gateway).join("payments.json")
+}
+
+/// What begins to be paid.
+pub struct Begun<'a> {
+    pub gateway: &'a str,
+    pub network: wire::Network,
+    pub rpc: &'a str,
+    pub confirmations: u64,
+    pub fee_gwei_max: Option<u32>,
+    /// The key whose first address settles, and whose second one does so for other servers.
+    pub key: &'a str,
+    pub public_url: Option<&'a PublicUrl>,
+}
+
+/// True where a gateway was told by itself how it is paid.
+pub fn has_begun(home: &Home, gateway: &str) -> bool {
+    file_of(home, gateway).exists()
+}
+
+/// Writes how a gateway of this folder is paid from its next start on, at the prices of a devnet; returns where that stands.
+pub fn begin(home: &Home, ledger: &Network, begun: &Begun<'_>) -> Result<PathBuf> {
+    let is_devnet = wire::Network(ledger.chain_id) == wire::Network::DEVNET_LEDGER;
+    let written = Written {
+        rpc: begun.rpc.to_owned(),
+        confirmations: begun.confirmations,
+        fee_gwei_max: begun.fee_gwei_max,
+        public_url: begun.public_url.map(PublicUrl::to_string),
+        rate_days_max: if is_devnet { DEVNET_RATE_DAYS } else { rate_days() },
+        key: format!("{}/0", begun.key),
+        facilitator_key: format!("{}/1", begun.key),
+        prices: BTreeMap::new(),
+        ..demo(begun.network)
+    };
+    let path = file_of(home, begun.gateway);
+    write_file(&path, &serde_json::to_vec_pretty(&written)?)?;
+    Ok(path)
 }
 
 /// True where this network takes payments, or is to from now on.
@@ -120,7 +172,7 @@ pub fn is_paid(home: &Home, options: &cli::PaidCalls) -> bool {
 
 /// The token that calls of this network are best paid with by somebody new, where they are paid: dollars, if its chain has them.
 pub fn token(home: &Home) -> Option<&'static KnownToken> {
-    let on = read(home).ok()?.on().ok()?;
+    let on = read(&file(home)).ok()?.on().ok()?;
     KnownToken::counted_in(Unit::Usd, on).or_else(|| KnownToken::on(on).next())
 }
 
@@ -132,7 +184,7 @@ pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::PaidCal
         cli::PaidOn::BaseSepolia => wire::Network::BASE_SEPOLIA,
         cli::PaidOn::Ledger => wire::Network(network.chain_id),
     });
-    let mut written = if path.exists() { read(home)? } else { demo(said.unwrap_or(wire::Network::BASE)) };
+    let mut written = if path.exists() { read(&path)? } else { demo(said.unwrap_or(wire::Network::BASE)) };
     let on = written.on()?;
     // What its books hold was signed for that chain and is settled there.
     ensure!(said.is_none_or(|said| said == on), "this network is paid on {on} already; hint: another --dir");
@@ -178,6 +230,8 @@ fn demo(network: wire::Network) -> Written {
         payers: None,
         anybody: false,
         rate_days_max: DEVNET_RATE_DAYS,
+        key: settling_key(),
+        facilitator_key: facilitator_key(),
         usdc: token(Unit::Usd),
         opg: token(Unit::Opg),
         default_price: WrittenPrice { per_call: 0, per_input_token: 1_000, per_output_token: 10_000 },
@@ -188,20 +242,18 @@ fn demo(network: wire::Network) -> Written {
     }
 }
 
-fn read(home: &Home) -> Result<Written> {
-    let path = file(home);
-    serde_json::from_slice(&read_file(&path, FILE_BYTES_MAX)?)
+fn read(path: &Path) -> Result<Written> {
+    serde_json::from_slice(&read_file(path, FILE_BYTES_MAX)?)
         .with_context(|| format!("failed to read {}", path.display()))
 }
 
-/// What the gateway is told, if this network takes payments.
-pub fn payments(home: &Home) -> Result<Option<Payments>> {
-    if !file(home).exists() {
+/// What a gateway is told, if it takes payments: what was said of it alone, else of its network's.
+pub fn payments(home: &Home, gateway: &str) -> Result<Option<Payments>> {
+    let Some(path) = [file_of(home, gateway), file(home)].into_iter().find(|path| path.exists()) else {
         return Ok(None);
-    }
-    let written = read(home)?;
+    };
+    let written = read(&path)?;
     let public_url = written.public_url.as_deref().map(str::parse::<PublicUrl>).transpose();
-    let seed = keys::open(home, &keys::passphrase(home)?, base::KEY)?.key.seed();
     let on = written.on()?;
     let prices = written.prices.iter().map(|(model, price)| (model.clone(), price.meant())).collect();
     Ok(Some(Payments {
@@ -210,11 +262,11 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         fee_max: written.fee_gwei_max.map_or_else(|| fee_max(on), wei),
         usdc: written.usdc,
         opg: written.opg,
-        secret: FundedKey::derive(&seed, KEY_INDEX).secret.0,
-        facilitator_secret: FundedKey::derive(&seed, FACILITATOR_INDEX).secret.0,
+        secret: keys::signer(home, &written.key)?.secret(),
+        facilitator_secret: keys::signer(home, &written.facilitator_key)?.secret(),
         pay_to: None,
         payers: written.listed(),
-        public_url: public_url.with_context(|| format!("failed to read {}", file(home).display()))?,
+        public_url: public_url.with_context(|| format!("failed to read {}", path.display()))?,
         prices: Prices { default: written.default_price.meant(), by_model: prices },
         usd_per_opg: Some(USD_PER_OPG),
         session_cap: SESSION_CAP,
@@ -283,6 +335,7 @@ pub fn gains(status: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use devchain::FundedKey;
     use serde_json::json;
 
     use super::*;
@@ -337,7 +390,7 @@ mod tests {
         let home = Home::new(Some(folder.path().to_owned()));
         let base = Base::of_another("https://mainnet.base.org".to_owned(), vec![FundedKey::derive(&[7; 32], 0)]);
         write(&home, &network(), &base, &options()).unwrap();
-        let new = read(&home).unwrap();
+        let new = read(&file(&home)).unwrap();
         assert_eq!((new.rpc == base.url, new.confirmations, new.listed()), (true, CONFIRMATIONS, None));
         // One that was made with the devnet's own Base, and to which somebody has added a payer.
         let payers = BTreeSet::from([Address::repeat_byte(7)]);
@@ -345,12 +398,12 @@ mod tests {
         assert_eq!((own.confirmations, own.listed()), (0, Some(payers.clone())));
         write_file(&file(&home), &serde_json::to_vec(&own).unwrap()).unwrap();
         write(&home, &network(), &base, &options()).unwrap();
-        let moved = read(&home).unwrap();
+        let moved = read(&file(&home)).unwrap();
         assert_eq!((moved.confirmations, moved.listed(), moved.payers), (CONFIRMATIONS, None, Some(payers)));
         let said = Written { confirmations: 3, ..demo(wire::Network::BASE) };
         write_file(&file(&home), &serde_json::to_vec(&said).unwrap()).unwrap();
         write(&home, &network(), &base, &options()).unwrap();
-        assert_eq!(read(&home).unwrap().confirmations, 3, "what somebody wrote is kept");
+        assert_eq!(read(&file(&home)).unwrap().confirmations, 3, "what somebody wrote is kept");
     }
 
     #[test]
@@ -360,10 +413,10 @@ mod tests {
         let (base, network) = (Base::of_another("https://mainnet.base.org".to_owned(), Vec::new()), network());
         let on_ledger = cli::PaidCalls { paid_on: Some(cli::PaidOn::Ledger), ..options() };
         write(&home, &network, &base, &on_ledger).unwrap();
-        let written = read(&home).unwrap();
+        let written = read(&file(&home)).unwrap();
         assert_eq!((vec![written.rpc], written.confirmations), (network.ethereum_urls(), 0));
         let elsewhere = cli::PaidCalls { paid_rpc: Some("https://rpc.example.com".to_owned()), ..on_ledger };
         write(&home, &network, &base, &elsewhere).unwrap();
-        assert_eq!(read(&home).unwrap().confirmations, CONFIRMATIONS);
+        assert_eq!(read(&file(&home)).unwrap().confirmations, CONFIRMATIONS);
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{describe, join, model, show, wallet::opg};
+use super::{describe, join, model, paid, show, wallet::opg};
 use crate::{
     cli::{Common, Node, NodeServe, NodeStart},
     devnet,
@@ -34,6 +34,7 @@ pub async fn run(common: &Common, command: Node) -> Result<()> {
         Node::Start(options) => start(options).await,
         Node::Init(options) => join::init(common, &options).await,
         Node::Register(options) => join::register(&Remote::new(common), common, &options).await,
+        Node::Payments(options) => paid::begin(&Home::new(common.dir.clone()), common, &options).await,
         Node::Serve(options) => serve(&Remote::new(common), common, &options).await,
         Node::Describe(options) => describe::describe(&Remote::new(common), common, &options).await,
         Node::Show { node } => describe::show_node(&Remote::new(common), common, &node).await,
