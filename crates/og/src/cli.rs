@@ -145,7 +145,7 @@ pub enum Verb {
 
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Examples:\n  og devnet\n  og devnet --processes --dir /tmp/net\n  og devnet --model model.ogm          (your own model beside the demo ones)\n  og devnet --paid-on ledger           (calls are paid in OPG, on the ledger itself)\n  og devnet --adversary wrong-output   (the last worker lies)"
+    after_help = "Examples:\n  og devnet\n  og devnet --processes --dir /tmp/net\n  og devnet --model model.ogm          (your own model beside the demo ones)\n  og devnet --paid                     (calls have prices, paid on Base or on the ledger)\n  og devnet --adversary wrong-output   (the last worker lies)"
 )]
 pub struct Devnet {
     /// Give each node a process of its own, restarted when it ends.

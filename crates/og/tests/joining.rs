@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use payments::{Bytes, hex, signing::SignerKey};
 use serde_json::Value;
 use support::{Devnet, Said, chat_body, og, run};
 use tempfile::TempDir;
@@ -195,8 +196,17 @@ fn a_gateway_that_joined_takes_payments_once_its_operator_says_so() {
         "{begun}"
     );
     let settles = begun["settles"].as_str().unwrap();
+    let base = &devnet.ready["base"];
+    let rpc = base["url"].as_str().unwrap();
+    let on_base = ["node", "payments", "--name", "my-gateway", "--chain", "base", "--rpc", rpc, "--confirmations", "1"];
+    let other_key = [on_base.as_slice(), &["--key", "carol"]].concat();
+    operator.refused(&other_key, &["settles by my-gateway-payments/0 already", "hint: leave --key out"]);
+    let too = operator.said(&on_base);
+    assert_eq!((&too["settles"], &too["file"]), (&begun["settles"], &begun["file"]), "one gateway, one key");
+    operator.refused(&on_base, &["my-gateway takes payments on eip155:8453 already", "hint: payments.json"]);
+
     assert_eq!(devnet.og(&["faucet", settles, "--amount", "100"]).code, 0);
-    let _gateway = operator.start("my-gateway");
+    send_a_coin(rpc, base["keys"][2]["secret"].as_str().unwrap(), settles);
     // Its payment moves whole, so that what is there then is more than before, or less by what its gas took.
     let until_it_holds = |what, is_it: fn(&Value) -> bool| {
         until(what, || {
@@ -206,18 +216,29 @@ fn a_gateway_that_joined_takes_payments_once_its_operator_says_so() {
         })
     };
     until_it_holds("gas", |opg| opg == "100");
+    let _gateway = operator.start("my-gateway");
     let (url, body) = (url_of(&operator, "my-gateway"), chat_body("What is a gateway?").to_string());
     let call = ["--json", "--gateway", &url, "pay", "/v1/chat/completions", "--data", &body];
-    let paid = until("a paid answer", || {
-        let said =
-            devnet.og(&[call.as_slice(), &["--token", "opg-devnet", "--scheme", "exact", "--max", "1"]].concat());
-        if said.code == 0 { Ok(said.json()) } else { Err(said) }
-    });
-    assert!(paid["body"]["choices"][0]["message"]["content"].is_string(), "{paid}");
-    assert!(paid["paid"]["charged"].as_str().unwrap().parse::<u128>().unwrap() > 0, "{paid}");
+    for (token, network) in [("usdc", "eip155:8453"), ("opg-devnet", "eip155:10744001")] {
+        let paid = until("a paid answer", || {
+            let more = ["--token", token, "--scheme", "exact", "--max", "1"];
+            let said = devnet.og(&[call.as_slice(), &more].concat());
+            if said.code == 0 { Ok(said.json()) } else { Err(said) }
+        });
+        assert!(paid["body"]["choices"][0]["message"]["content"].is_string(), "{paid}");
+        assert_eq!(paid["body"]["og"]["payment"]["network"], network, "{paid}");
+        assert!(paid["paid"]["charged"].as_str().unwrap().parse::<u128>().unwrap() > 0, "{paid}");
+    }
     until_it_holds("settled", |opg| opg != "100");
-    let again = ["node", "payments", "--name", "my-gateway", "--chain", "ledger"];
-    operator.refused(&again, &["my-gateway takes payments already", "hint: its prices stand in"]);
+}
+
+/// Sends one coin of a chain, for gas.
+fn send_a_coin(rpc: &str, secret: &str, to: &str) {
+    let key = SignerKey::from_secret(hex::decode_to_array(secret).unwrap()).unwrap();
+    let call = relayer::Call { to: to.parse().unwrap(), data: Bytes::new() };
+    let chain = relayer::Chain::new(network::Client::default(), rpc.to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(chain.send(&call, 1_000_000_000_000_000_000, &key, PATIENCE)).unwrap();
 }
 
 fn who_takes_no_payments_is_told_why(devnet: &Devnet, operator: &Operator) {

@@ -12,13 +12,13 @@ use crate::{
     cli::{Common, NodePayments},
     home::{Home, Network},
     keys,
-    paid::{self, Begun},
+    paid::{self, Begun, Keys},
     screen::tell,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Writes how a gateway is paid, and makes its key where none is named.
+/// Writes how a gateway is paid, or on which chain more, and makes its key where none is named.
 pub async fn begin(home: &Home, common: &Common, options: &NodePayments) -> Result<()> {
     let network = home.network()?;
     check_gateway(home, &network, &options.name)?;
@@ -28,20 +28,20 @@ pub async fn begin(home: &Home, common: &Common, options: &NodePayments) -> Resu
     let rpc = rpc.with_context(|| format!("no JSON-RPC of {chain} is known here; hint: --rpc"))?;
     let confirmations = confirmations(options.confirmations, chain, own.contains(&rpc))?;
     check_rpc(chain, &rpc).await?;
-    let key = key(home, options)?;
+    let keys = keys_of(home, options, chain)?;
     let begun = Begun {
         gateway: &options.name,
         network: chain,
         rpc: &rpc,
         confirmations,
         fee_gwei_max: options.fee_gwei_max,
-        key: &key,
+        keys: &keys,
         public_url: options.public_url.as_ref(),
     };
     let file = paid::begin(home, &network, &begun)?;
-    let [settles, facilitator] =
-        [0, 1].map(|index| keys::signer(home, &format!("{key}/{index}")).map(|key| key.address()));
-    let (settles, facilitator, file) = (settles?, facilitator?, file.display().to_string());
+    let address = |key: &str| keys::signer(home, key).map(|key| key.address());
+    let (settles, facilitator) = (address(&keys.settles)?, address(&keys.facilitator)?);
+    let file = file.display().to_string();
     let tokens: Vec<&str> = KnownToken::on(chain).map(|token| token.symbol).collect();
     let said = json!({
         "name": options.name,
@@ -65,7 +65,7 @@ pub async fn begin(home: &Home, common: &Common, options: &NodePayments) -> Resu
     Ok(())
 }
 
-/// A gateway whose key is here, and that takes no payments yet.
+/// A gateway whose key is here.
 fn check_gateway(home: &Home, network: &Network, name: &str) -> Result<()> {
     let entry = network.node(name)?;
     ensure!(
@@ -77,10 +77,6 @@ fn check_gateway(home: &Home, network: &Network, name: &str) -> Result<()> {
         keys::has(home, name),
         "the key of {name} is not in {}: another folder says how it is paid; hint: --dir of its operator's folder",
         home.folder().display()
-    );
-    ensure!(
-        !paid::has_begun(home, name),
-        "{name} takes payments already; hint: its prices stand in payments.json of its folder"
     );
     ensure!(
         !network.ethereum_urls().is_empty(),
@@ -127,14 +123,29 @@ async fn check_rpc(chain: wire::Network, rpc: &str) -> Result<()> {
     Ok(())
 }
 
-/// The key that is named, else a new one; never one that lies here without being named.
-fn key(home: &Home, options: &NodePayments) -> Result<String> {
-    if let Some(key) = &options.key {
-        ensure!(keys::has(home, key), "no key {key:?}; hint: og keys new makes it, or leave --key out");
-        return Ok(key.clone());
+/// The keys by which a gateway is paid already, else those of the key that is named, else of a new one; never of one that lies here without
+/// being named. No chain is named twice.
+fn keys_of(home: &Home, options: &NodePayments, chain: wire::Network) -> Result<Keys> {
+    let name = &options.name;
+    if let Some((keys, chains)) = paid::begun(home, name)? {
+        ensure!(
+            !chains.contains(&chain),
+            "{name} takes payments on {chain} already; hint: payments.json of its folder says how"
+        );
+        ensure!(options.key.is_none(), "{name} settles by {} already; hint: leave --key out", keys.settles);
+        return Ok(keys);
     }
-    let key = format!("{}-payments", options.name);
-    ensure!(!keys::has(home, &key), "there is a key {key} already; hint: --key {key} takes it");
-    keys::make(home, &keys::passphrase(home)?, &key, &keys::random_key()?, Vec::new())?;
-    Ok(key)
+    let key = match &options.key {
+        Some(key) => {
+            ensure!(keys::has(home, key), "no key {key:?}; hint: og keys new makes it, or leave --key out");
+            key.clone()
+        }
+        None => {
+            let key = format!("{name}-payments");
+            ensure!(!keys::has(home, &key), "there is a key {key} already; hint: --key {key} takes it");
+            keys::make(home, &keys::passphrase(home)?, &key, &keys::random_key()?, Vec::new())?;
+            key
+        }
+    };
+    Ok(Keys { settles: format!("{key}/0"), facilitator: format!("{key}/1") })
 }
