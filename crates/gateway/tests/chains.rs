@@ -230,6 +230,21 @@ async fn who_may_pay_on_one_chain_is_that_chains_own_question() {
 }
 
 #[tokio::test]
+async fn what_differs_of_a_payment_is_told_by_the_offers_of_its_own_chain() {
+    let (stage, _second) = paid_on_two(Network::LEDGER, |_| {}).await;
+    let required = stage.offers("").await;
+    for (network, is_paid_on) in [(Network::BASE, true), (Network::LEDGER, true), (Network(1), false)] {
+        let offered = terms(&required, if is_paid_on { network } else { Network::BASE }, Scheme::Exact);
+        let amount = offered.amount + 1;
+        let terms = Requirements { network, amount, ..offered };
+        let payment = payer().pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+        let refused = stage.ask(&line(&payment), "").await;
+        assert_eq!(refused.status, 402, "{network}: {}", refused.body);
+        assert_eq!(refused.body.contains("`network` differs"), !is_paid_on, "{network}: {}", refused.body);
+    }
+}
+
+#[tokio::test]
 async fn the_facilitator_settles_on_every_chain_of_its_gateway() {
     let (stage, second) = paid_on_two(Network::LEDGER, |_| {}).await;
     let supported = stage.client.get("/supported").await.json();

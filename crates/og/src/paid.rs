@@ -420,6 +420,20 @@ pub fn gains(status: &Value) -> Vec<String> {
     status["paid"].as_array().into_iter().flatten().filter_map(gain).collect()
 }
 
+/// What is wrong with the chains that a gateway says it is paid on.
+pub fn troubles(status: &Value) -> Vec<String> {
+    let trouble = |chain: &Value| {
+        let is_so = |key: &str| chain[key].as_bool().unwrap_or_default();
+        let what = match (is_so("away"), is_so("short_of_gas")) {
+            (true, _) => "away",
+            (false, true) => "short of gas",
+            (false, false) => return None,
+        };
+        Some(format!("{} {what}", chain["network"].as_str()?))
+    };
+    status["chains"].as_array().into_iter().flatten().filter_map(trouble).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use devchain::FundedKey;
@@ -440,6 +454,14 @@ mod tests {
         let said = gains(&json!({ "role": "gateway", "paid": paid }));
         assert_eq!(said, ["gained -1.5 OPG on USDC", "gained 2 OPG on 0xdc"]);
         assert!(gains(&json!({ "role": "worker" })).is_empty());
+    }
+
+    #[test]
+    fn a_chain_that_is_away_or_short_of_gas_is_told_of() {
+        let chain = |network: &str, away, short_of_gas| json!({ "network": network, "away": away, "short_of_gas": short_of_gas });
+        let chains = [chain("eip155:1", true, true), chain("eip155:2", false, true), chain("eip155:3", false, false)];
+        assert_eq!(troubles(&json!({ "chains": chains })), ["eip155:1 away", "eip155:2 short of gas"]);
+        assert!(troubles(&json!({ "role": "worker" })).is_empty());
     }
 
     /// A network whose only node is a validator with JSON-RPC.

@@ -62,6 +62,14 @@ impl Books {
         std::iter::once(*transaction).chain(again).collect()
     }
 
+    pub(super) fn put_sending(&mut self, transaction: Digest, network: Option<u64>) {
+        self.sending.insert(transaction, network);
+    }
+
+    pub(super) fn drop_sending(&mut self, transaction: &Digest) {
+        self.sending.remove(transaction);
+    }
+
     pub(super) fn put_repriced(&mut self, repriced: &Repriced) {
         let again = self.repriced.entry(repriced.transaction).or_default();
         if !again.contains(&repriced.again) && again.len() < REPRICED_MAX {
