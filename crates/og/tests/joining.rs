@@ -263,6 +263,20 @@ fn who_takes_no_payments_is_told_why(devnet: &Devnet, operator: &Operator) {
     );
     refused(&named("base", base, &["--key", "absent"]), &["no key \"absent\"", "hint: og keys new"]);
 
+    // A network file that does not say where the ledger is read.
+    let file = operator.dir().join("network.json");
+    let written = std::fs::read(&file).unwrap();
+    let mut silent: Value = serde_json::from_slice(&written).unwrap();
+    for node in silent["nodes"].as_array_mut().unwrap() {
+        node.as_object_mut().unwrap().remove("ethereum");
+    }
+    std::fs::write(&file, silent.to_string()).unwrap();
+    refused(
+        &payments("my-gateway", "ledger", &[]),
+        &["names no validator's JSON-RPC", "hint: take the file from where"],
+    );
+    std::fs::write(&file, written).unwrap();
+
     // A key of the name that one would be made under is nobody's to take, unless it is named.
     operator.init("gateway", "second", &[]);
     operator.said(&["keys", "new", "second-payments"]);
