@@ -2,20 +2,22 @@
 //! reference evaluator.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "support/families.rs"]
+mod families;
 mod support;
 
 use std::path::Path;
 
 use bytes::Bytes;
 use engine::{CheckpointFiles, CompileOptions, Level, Model, Options, WeightFiles, compile_checkpoint};
+use families::{Family, WORDS};
 use graph::{Data, Defaults, LanguageKind, Tensor, evaluate, gguf::Gguf};
-use support::families::{Family, WORDS};
 
 const DEFAULTS: Defaults = Defaults::greedy(9);
 
 /// Those that have a GGUF file.
 fn families() -> Vec<Family> {
-    support::families::families("model.gguf", compile)
+    families::families("model.gguf", compile)
 }
 
 fn compile(path: &Path, _tokens: &[u32]) -> Bytes {

@@ -2,21 +2,23 @@
 //! number of threads, in any cut, and in company.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "support/families.rs"]
+mod families;
 mod support;
 
 use std::path::Path;
 
 use bytes::Bytes;
 use engine::{Level, Model, Options};
+use families::{Family, WORDS};
 use graph::{
     CacheFormat, Data, Defaults, LanguageKind, LanguageSources, Tensor, compile_language, evaluate,
     language::{Files, calculator::Plain, weights::Precision},
     sampling,
 };
-use support::families::{Family, WORDS};
 
 fn families() -> Vec<Family> {
-    support::families::families("model.safetensors", compile)
+    families::families("model.safetensors", compile)
 }
 
 fn compile(path: &Path, tokens: &[u32]) -> Bytes {

@@ -61,6 +61,7 @@ impl GatewayError {
         match self {
             Self::Outbox(_) => "is another gateway running on the same directory?",
             Self::Thread(_) => "how many threads may this user have (ulimit -u)?",
+            Self::Payments(DeskError::Chains { .. }) => "are they the chains that are meant?",
             Self::Payments(_) => {
                 "a payment journal that is damaged is never repaired by guessing: restore it from a copy"
             }

@@ -42,5 +42,5 @@ pub use gateway::{Config, Gateway, GatewayError};
 pub use http::{RevenueQuestion, SignedRevenueQuestion};
 pub use network::process::Program;
 pub use pace::Pace;
-pub use payment::{DeskError, LedgerSource, Payments, Prices, fee_max};
+pub use payment::{DeskError, LedgerSource, PaidChain, Payments, Prices, fee_max};
 pub use public_url::{PublicUrl, PublicUrlError};

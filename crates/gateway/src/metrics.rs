@@ -120,6 +120,16 @@ impl Metrics {
     }
 }
 
+/// Writes one gauge for each value of a label; nothing where there is none.
+pub fn write_each<'a>(name: &str, label: &str, values: impl Iterator<Item = (&'a str, u64)>, out: &mut String) {
+    for (place, (of, value)) in values.enumerate() {
+        if place == 0 {
+            line(out, &format!("# TYPE og_gateway_{name} gauge"));
+        }
+        line(out, &format!("og_gateway_{name}{{{label}=\"{of}\"}} {value}"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,9 +140,15 @@ mod tests {
         for took_us in [1, 16, 17, 900, 10_000_000_000] {
             metrics.own.observe(Duration::from_micros(took_us));
         }
-        let text = metrics.text(&[("in_flight", 3)]);
+        let mut text = metrics.text(&[("in_flight", 3)]);
+        write_each("chain_away", "network", [("eip155:8453", 1), ("eip155:10740", 0)].into_iter(), &mut text);
+        write_each("nothing", "network", std::iter::empty(), &mut text);
+        assert!(!text.contains("nothing"), "{text}");
         for expected in [
             "og_gateway_in_flight 3",
+            "# TYPE og_gateway_chain_away gauge",
+            "og_gateway_chain_away{network=\"eip155:8453\"} 1",
+            "og_gateway_chain_away{network=\"eip155:10740\"} 0",
             "og_gateway_stage_seconds_bucket{stage=\"own\",le=\"0.000016\"} 2",
             "og_gateway_stage_seconds_bucket{stage=\"own\",le=\"0.000032\"} 3",
             "og_gateway_stage_seconds_bucket{stage=\"own\",le=\"0.001024\"} 4",

@@ -154,7 +154,7 @@ async fn a_receipt_that_says_another_charge_or_count_than_its_answer_is_refused_
 /// A stage whose sessions and channels are settled after a second.
 async fn quick(confirmations: u64) -> Paid {
     let change = |payments: &mut gateway::Payments| {
-        (payments.idle, payments.confirmations) = (Duration::from_secs(1), confirmations);
+        (payments.idle, payments.chains[0].confirmations) = (Duration::from_secs(1), confirmations);
     };
     paid_as(Behaviour::Honest, pace(), change).await
 }

@@ -251,7 +251,7 @@ async fn what_needs_a_contract_that_its_chain_has_not_is_not_offered() {
     chain.tell(|told| told.lacking = vec![EXACT_PROXY, TRANSFER_COLLECTOR]);
     let rpc = chain.server.url();
     let pace = gateway::Pace { contracts: Duration::from_secs(1), ..stub::pace() };
-    let stage = paid_as(Behaviour::Honest, pace, |payments| payments.rpc = rpc).await;
+    let stage = paid_as(Behaviour::Honest, pace, |payments| payments.chains[0].rpc = rpc).await;
     let permit2 = Some("permit2");
     let left = [way(Scheme::Exact, USDC, None), way(Scheme::Upto, OPG, permit2), way(Scheme::Batch, OPG, permit2)];
     assert_eq!(offered(&stage, 3).await, left);
@@ -264,8 +264,10 @@ async fn what_needs_a_contract_that_its_chain_has_not_is_not_offered() {
 async fn a_token_is_taken_by_what_needs_no_approval_and_sessions_are_in_dollars_where_there_is_nothing_else() {
     let coin = KnownToken::counted_in(Unit::Opg, Network::LEDGER).unwrap().address;
     for (usdc, opg) in [(Some(USDC), None), (None, Some(coin))] {
-        let stage =
-            paid_as(Behaviour::Honest, stub::pace(), |payments| (payments.usdc, payments.opg) = (usdc, opg)).await;
+        let taken = |payments: &mut gateway::Payments| {
+            (payments.chains[0].usdc, payments.chains[0].opg) = (usdc, opg);
+        };
+        let stage = paid_as(Behaviour::Honest, stub::pace(), taken).await;
         let asset = usdc.unwrap_or(coin);
         let ways = [way(Scheme::Exact, asset, None), way(Scheme::Batch, asset, None)];
         assert_eq!(offered(&stage, 3).await, [ways.as_slice(), &[way(Scheme::Upto, asset, Some("permit2"))]].concat());

@@ -525,7 +525,7 @@ async fn what_stands(stage: &Paid) -> serde_json::Value {
 async fn what_the_rate_did_between_a_charge_and_when_its_shares_are_due_is_told_as_gained_or_lost() {
     let beside = |payments: &mut Payments| {
         payments.window = Duration::ZERO;
-        payments.ledger = Some(ledger(vec![payments.rpc.clone()]));
+        payments.ledger = Some(ledger(vec![payments.chains[0].rpc.clone()]));
     };
     let stage = paid_as(Behaviour::Honest, pace(), beside).await;
     let amount = |required: &PaymentRequired| offer(required, Scheme::Exact, OPG).amount;
@@ -1423,7 +1423,7 @@ async fn a_payment_that_was_never_settled_is_written_off_once_its_chain_takes_it
 
 #[tokio::test]
 async fn what_a_reorganisation_may_take_away_again_pays_for_nothing() {
-    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.confirmations = 3).await;
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.chains[0].confirmations = 3).await;
     stage.chain.tell(|told| told.in_channels_before = 0);
     let required_first = stage.offers("").await;
     let terms = offer(&required_first, Scheme::Batch, USDC);
@@ -1553,7 +1553,7 @@ async fn a_settlement_that_is_sent_again_while_it_is_looked_for_is_not_taken_for
 #[tokio::test]
 async fn what_is_too_cheap_is_raised_no_further_than_its_bound() {
     let pace = gateway::Pace { unmined: Duration::from_secs(1), ..pace() };
-    let stage = paid_as(Behaviour::Honest, pace, |payments| payments.fee_max = 2_000_000).await;
+    let stage = paid_as(Behaviour::Honest, pace, |payments| payments.chains[0].fee_max = 2_000_000).await;
     let payment = stage.exact(7).await;
     let mark = payments::hex::encode([7; 32]);
     stage.chain.tell(|told| told.base_fee = 3_000_000);
@@ -1569,7 +1569,8 @@ async fn what_is_too_cheap_is_raised_no_further_than_its_bound() {
 #[tokio::test]
 async fn many_transactions_that_are_looked_at_keep_no_settlement_waiting() {
     let pace = gateway::Pace { unmined: Duration::from_millis(200), ..pace() };
-    let deep = |payments: &mut Payments| (payments.confirmations, payments.idle) = (3, Duration::from_secs(1));
+    let deep =
+        |payments: &mut Payments| (payments.chains[0].confirmations, payments.idle) = (3, Duration::from_secs(1));
     let stage = Arc::new(paid_as(Behaviour::Honest, pace, deep).await);
     let required = stage.offers("").await;
     forty_pay(&stage, &required).await;
@@ -1665,7 +1666,7 @@ async fn a_session_and_a_claim_that_are_too_cheap_by_now_are_sent_again_at_a_hig
 
 #[tokio::test]
 async fn while_gas_costs_more_than_is_ever_offered_nothing_is_sent_and_only_channels_are_offered() {
-    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.fee_max = 2_000_000).await;
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.chains[0].fee_max = 2_000_000).await;
     let required_first = stage.offers("").await;
     let terms = offer(&required_first, Scheme::Batch, USDC);
     let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
@@ -1689,7 +1690,7 @@ async fn while_gas_costs_more_than_is_ever_offered_nothing_is_sent_and_only_chan
 #[tokio::test]
 async fn who_is_not_among_the_payers_that_are_named_is_refused_before_anything_is_asked() {
     let own = BTreeSet::from([payer().key().address()]);
-    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.payers = Some(own)).await;
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.chains[0].payers = Some(own)).await;
     let offered = stage.offers("").await;
     for (form, nonce) in FORMS.into_iter().zip(1..) {
         stage.chain.tell(|told| told.asked = 0);

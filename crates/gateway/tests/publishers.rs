@@ -27,7 +27,8 @@ fn registered(unit: u8) -> Registered {
 
 /// A gateway beside a ledger, where an OPG is worth twenty cents.
 async fn beside_a_registry() -> Paid {
-    let beside = |payments: &mut gateway::Payments| payments.ledger = Some(ledger(vec![payments.rpc.clone()]));
+    let beside =
+        |payments: &mut gateway::Payments| payments.ledger = Some(ledger(vec![payments.chains[0].rpc.clone()]));
     paid_as(Behaviour::Honest, stub::pace(), beside).await
 }
 

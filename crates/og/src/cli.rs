@@ -17,7 +17,7 @@ mod staking;
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
-pub use joining::{NodeInit, NodeRegister};
+pub use joining::{NodeInit, NodePayments, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Claim, Proof, ProofVerb, Receipt};
 pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
@@ -147,7 +147,7 @@ pub enum Verb {
 
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Examples:\n  og devnet\n  og devnet --processes --dir /tmp/net\n  og devnet --model model.ogm          (your own model beside the demo ones)\n  og devnet --paid-on ledger           (calls are paid in OPG, on the ledger itself)\n  og devnet --adversary wrong-output   (the last worker lies)"
+    after_help = "Examples:\n  og devnet\n  og devnet --processes --dir /tmp/net\n  og devnet --model model.ogm          (your own model beside the demo ones)\n  og devnet --paid                     (calls have prices, paid on Base or on the ledger)\n  og devnet --adversary wrong-output   (the last worker lies)"
 )]
 pub struct Devnet {
     /// Give each node a process of its own, restarted when it ends.
@@ -257,6 +257,8 @@ pub enum Node {
     Init(NodeInit),
     /// Enter a node of the folder into the ledger, with stake of its operator.
     Register(NodeRegister),
+    /// Have a gateway of the folder take payments for its calls.
+    Payments(NodePayments),
     /// Have a worker of the folder serve a published model, beside what it serves.
     #[command(
         after_help = "Examples:\n  og node serve my-model\n  og node serve my-model --name worker-2\n  og node serve my-model --stop\n\nThe worker loads the model, then tells the ledger; it goes on serving it when it is started again."

@@ -402,6 +402,7 @@ fn describe(role: &str, status: &Value) -> String {
     let said = fields.iter().filter(|(_, key)| !status[key].is_null());
     said.map(|(word, key)| format!("{word} {:<6}", status[key].to_string().trim_matches('"')))
         .chain(paid::gains(status))
+        .chain(paid::troubles(status))
         .collect::<Vec<_>>()
         .join(" ")
 }

@@ -211,13 +211,12 @@ fn gateway_config(
     secrets: &Secrets,
     overrides: Overrides,
 ) -> Result<gateway::Config> {
-    let mut payments = crate::paid::payments(home)?;
-    if let Some(payments) = payments.as_mut().filter(|_| overrides.any_payer) {
-        payments.payers = None;
+    let mut payments = crate::paid::payments(home, &entry.name)?;
+    if overrides.any_payer {
+        payments.iter_mut().flat_map(|payments| &mut payments.chains).for_each(|chain| chain.payers = None);
     }
     if let Some(public_url) = overrides.public_url {
-        let missing =
-            "a public address is named by what is offered, and this network takes no payments; hint: og devnet --paid";
+        let missing = "a public address is named by what is offered, and this gateway takes no payments; hint: og node payments, or og devnet --paid";
         payments.as_mut().context(missing)?.public_url = Some(public_url);
     }
     Ok(gateway::Config {

@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use payments::{Bytes, hex, signing::SignerKey};
 use serde_json::Value;
-use support::{Devnet, Said, og, run};
+use support::{Devnet, Said, chat_body, og, run};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -163,9 +164,7 @@ fn nodes_of_all_roles_join_from_another_folder_answer_and_audit() {
     assert!(audited["equal"].as_u64().unwrap() > 0, "{audited}");
 
     let (_, _gateway) = operator.join("gateway", "my-gateway", &["--from", "carol"]);
-    let nodes: Value = serde_json::from_slice(&std::fs::read(operator.dir().join("network.json")).unwrap()).unwrap();
-    let gateway = nodes["nodes"].as_array().unwrap().iter().find(|node| node["name"] == "my-gateway").unwrap();
-    let answer = operator.infer(&["--gateway", &format!("http://{}", gateway["listen"].as_str().unwrap())]);
+    let answer = operator.infer(&["--gateway", &url_of(&operator, "my-gateway")]);
     assert_eq!(answer["og"]["worker"], worker.as_str(), "{answer}");
     let again = ["node", "register", "--name", "my-gateway", "--from", "carol"];
     operator.refused(&again, &["the registry module refuses", "(KeyRegistered)"]);
@@ -184,6 +183,122 @@ fn nodes_of_all_roles_join_from_another_folder_answer_and_audit() {
         let said = operator.og(&["infer", "--model", MODEL, "--input", &of_models("example.json")]);
         if said.code == 1 && said.stderr.contains("is jailed") { Ok(Value::Null) } else { Err(said) }
     });
+}
+
+/// Where the folder says that a node is.
+fn url_of(operator: &Operator, name: &str) -> String {
+    let nodes: Value = serde_json::from_slice(&std::fs::read(operator.dir().join("network.json")).unwrap()).unwrap();
+    let node = nodes["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).unwrap();
+    format!("http://{}", node["listen"].as_str().unwrap())
+}
+
+#[test]
+fn a_gateway_that_joined_takes_payments_once_its_operator_says_so() {
+    let devnet = Devnet::start(&["--validators", "1", "--workers", "1"]);
+    let operator = Operator::of(&devnet);
+    operator.account(&devnet, "carol", "10000");
+    operator.init("gateway", "my-gateway", &[]);
+    operator.said(&["node", "register", "--name", "my-gateway", "--from", "carol"]);
+    who_takes_no_payments_is_told_why(&devnet, &operator);
+
+    let begun = operator.said(&["node", "payments", "--name", "my-gateway", "--chain", "ledger"]);
+    let ledger = devnet.ready["ledger"]["url"].as_str().unwrap();
+    assert_eq!((&begun["rpc"], &begun["confirmations"]), (&ledger.into(), &0.into()), "{begun}");
+    assert!(
+        begun["tokens"] == serde_json::json!(["OPG-devnet"]) && begun["settles"] != begun["facilitator"],
+        "{begun}"
+    );
+    let settles = begun["settles"].as_str().unwrap();
+    let base = &devnet.ready["base"];
+    let rpc = base["url"].as_str().unwrap();
+    let on_base = ["node", "payments", "--name", "my-gateway", "--chain", "base", "--rpc", rpc, "--confirmations", "1"];
+    let other_key = [on_base.as_slice(), &["--key", "carol"]].concat();
+    operator.refused(&other_key, &["settles by my-gateway-payments/0 already", "hint: leave --key out"]);
+    let too = operator.said(&on_base);
+    assert_eq!((&too["settles"], &too["file"]), (&begun["settles"], &begun["file"]), "one gateway, one key");
+    operator.refused(&on_base, &["my-gateway takes payments on eip155:8453 already", "hint: payments.json"]);
+
+    assert_eq!(devnet.og(&["faucet", settles, "--amount", "100"]).code, 0);
+    send_a_coin(rpc, base["keys"][2]["secret"].as_str().unwrap(), settles);
+    // Its payment moves whole, so that what is there then is more than before, or less by what its gas took.
+    let until_it_holds = |what, is_it: fn(&Value) -> bool| {
+        until(what, || {
+            let said = operator.og(&["wallet", "show", settles]);
+            let shown = said.json();
+            if is_it(&shown["opg"]) { Ok(shown) } else { Err(said) }
+        })
+    };
+    until_it_holds("gas", |opg| opg == "100");
+    let _gateway = operator.start("my-gateway");
+    let (url, body) = (url_of(&operator, "my-gateway"), chat_body("What is a gateway?").to_string());
+    let call = ["--json", "--gateway", &url, "pay", "/v1/chat/completions", "--data", &body];
+    for (token, network) in [("usdc", "eip155:8453"), ("opg-devnet", "eip155:10744001")] {
+        let paid = until("a paid answer", || {
+            let more = ["--token", token, "--scheme", "exact", "--max", "1"];
+            let said = devnet.og(&[call.as_slice(), &more].concat());
+            if said.code == 0 { Ok(said.json()) } else { Err(said) }
+        });
+        assert!(paid["body"]["choices"][0]["message"]["content"].is_string(), "{paid}");
+        assert_eq!(paid["body"]["og"]["payment"]["network"], network, "{paid}");
+        assert!(paid["paid"]["charged"].as_str().unwrap().parse::<u128>().unwrap() > 0, "{paid}");
+    }
+    until_it_holds("settled", |opg| opg != "100");
+}
+
+/// Sends one coin of a chain, for gas.
+fn send_a_coin(rpc: &str, secret: &str, to: &str) {
+    let key = SignerKey::from_secret(hex::decode_to_array(secret).unwrap()).unwrap();
+    let call = relayer::Call { to: to.parse().unwrap(), data: Bytes::new() };
+    let chain = relayer::Chain::new(network::Client::default(), rpc.to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(chain.send(&call, 1_000_000_000_000_000_000, &key, PATIENCE)).unwrap();
+}
+
+fn who_takes_no_payments_is_told_why(devnet: &Devnet, operator: &Operator) {
+    let payments =
+        |name, chain, more: &[&'static str]| [&["node", "payments", "--name", name, "--chain", chain], more].concat();
+    let refused = |arguments: &[&str], words: &[&str]| operator.refused(arguments, words);
+    operator.init("worker", "spare", &[]);
+    refused(&payments("nobody", "ledger", &[]), &["no node \"nobody\""]);
+    refused(&payments("spare", "ledger", &[]), &["spare has the role worker, a gateway's expected", "hint: --name"]);
+    refused(&payments("gateway", "ledger", &[]), &["another folder says how it is paid", "hint: --dir"]);
+    refused(&payments("my-gateway", "solana:1", &[]), &["\"solana:1\" is no chain", "hint: base, base-sepolia"]);
+    refused(&payments("my-gateway", "eip155:1", &[]), &["no token of eip155:1 is known here", "hint: --chain"]);
+    refused(&payments("my-gateway", "base", &[]), &["no JSON-RPC of eip155:8453 is known here", "hint: --rpc"]);
+    let base = devnet.ready["base"]["url"].as_str().unwrap();
+    let named =
+        |chain, rpc, more: &[&'static str]| [&payments("my-gateway", chain, more)[..], &["--rpc", rpc]].concat();
+    refused(&named("base", base, &["--confirmations", "0"]), &["may be taken back", "hint: --confirmations 10"]);
+    refused(&named("base-sepolia", base, &[]), &["the RPC is of chain 8453", "hint: --rpc of that chain"]);
+    refused(
+        &named("base", "http://127.0.0.1:1", &[]),
+        &["does not answer as a chain does", "hint: --rpc of eip155:8453"],
+    );
+    refused(&named("base", base, &["--key", "absent"]), &["no key \"absent\"", "hint: og keys new"]);
+
+    // A network file that does not say where the ledger is read.
+    let file = operator.dir().join("network.json");
+    let written = std::fs::read(&file).unwrap();
+    let mut silent: Value = serde_json::from_slice(&written).unwrap();
+    for node in silent["nodes"].as_array_mut().unwrap() {
+        node.as_object_mut().unwrap().remove("ethereum");
+    }
+    std::fs::write(&file, silent.to_string()).unwrap();
+    refused(
+        &payments("my-gateway", "ledger", &[]),
+        &["names no validator's JSON-RPC", "hint: take the file from where"],
+    );
+    std::fs::write(&file, written).unwrap();
+
+    // A key of the name that one would be made under is nobody's to take, unless it is named.
+    operator.init("gateway", "second", &[]);
+    operator.said(&["keys", "new", "second-payments"]);
+    let second = |more: &[&'static str]| [&payments("second", "base", more)[..], &["--rpc", base]].concat();
+    refused(&second(&[]), &["there is a key second-payments already", "hint: --key second-payments"]);
+    let begun = operator.said(&second(&["--key", "second-payments"]));
+    assert_eq!((&begun["network"], &begun["confirmations"]), (&"eip155:8453".into(), &10.into()), "{begun}");
+    let written = std::fs::read_to_string(begun["file"].as_str().unwrap()).unwrap();
+    assert!(written.contains("second-payments/0") && written.contains("second-payments/1"), "{written}");
 }
 
 fn what_is_no_node_of_the_network_is_refused(operator: &Operator) {

@@ -14,7 +14,7 @@ struct Paying {
 
 impl Paying {
     fn start() -> Self {
-        Self { devnet: Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]) }
+        Self { devnet: Devnet::start(&["--paid-on", "base", "--validators", "1", "--workers", "1"]) }
     }
 
     fn said(&self, arguments: &[&str]) -> Said {

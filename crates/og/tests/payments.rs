@@ -46,7 +46,7 @@ fn told(devnet: &Devnet, mut client: Command, payer: Payer) -> Said {
 
 /// A client's script on a devnet that takes payments; it says `ok` where all held.
 fn pays(client: Command, payer: Payer, ok: &str) {
-    let mut options = vec!["--paid", "--validators", "1", "--workers", "1"];
+    let mut options = vec!["--paid-on", "base", "--validators", "1", "--workers", "1"];
     if matches!(payer, Payer::Coinless) {
         options.push("--any-payer");
     }
@@ -78,11 +78,11 @@ fn npms_axios_client_pays_and_spends_no_gas() {
 #[test]
 fn npms_clients_pay_without_gas_by_either_approval_and_check_what_is_signed() {
     // Its payers make their keys themselves, and what those sign is good on the real Base.
-    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    let devnet = Devnet::start(&["--paid-on", "base", "--validators", "1", "--workers", "1"]);
     let payers = |devnet: &Devnet| {
         let written: Value =
             serde_json::from_slice(&std::fs::read(devnet.dir().join("payments.json")).unwrap()).unwrap();
-        written["payers"].as_array().map(Vec::len)
+        written["chains"][0]["payers"].as_array().map(Vec::len)
     };
     assert_eq!(payers(&devnet), devnet.ready["base"]["keys"].as_array().map(Vec::len));
     let said = told(&devnet, node_script("OG_TEST_PAYERS", "x402_extensions.mjs"), Payer::Funded(1));
@@ -161,8 +161,30 @@ fn npms_client_pays_on_the_ledger_itself_by_every_scheme_and_sends_nothing() {
 }
 
 #[test]
-fn what_callers_paid_reaches_whoever_earned_it_once_their_receipts_stand() {
+fn calls_are_paid_on_a_devnets_base_and_on_its_ledger() {
     let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    let body = chat_body("What is a chain?").to_string();
+    let call = ["--json", "pay", "/v1/chat/completions", "--data", &body, "--max", "1"];
+    let shown = devnet.og(&[&call, ["--dry-run"].as_slice()].concat()).json();
+    let offers = shown["offers"].as_array().unwrap();
+    let on = |network: &str| offers.iter().filter(|offer| offer["network"] == network).count();
+    assert_eq!((on("eip155:8453"), on("eip155:10744001"), offers.len()), (5, 3, 8), "{shown}");
+    let pays = |devnet: &Devnet| {
+        for (token, network) in [("usdc", "eip155:8453"), ("opg-devnet", "eip155:10744001")] {
+            let said = devnet.og(&[&call, ["--token", token, "--scheme", "exact"].as_slice()].concat());
+            assert_eq!(said.code, 0, "{token}: {said:?}");
+            assert_eq!(said.json()["body"]["og"]["payment"]["network"], network, "{token}");
+        }
+    };
+    pays(&devnet);
+    let status = devnet.og(&["status", "--json"]).json()["gateway"]["chains"].clone();
+    assert_eq!((status[0]["away"].as_bool(), status[1]["away"].as_bool()), (Some(false), Some(false)), "{status}");
+    pays(&devnet.crash_and_restart(&["--workers", "1"]));
+}
+
+#[test]
+fn what_callers_paid_reaches_whoever_earned_it_once_their_receipts_stand() {
+    let devnet = Devnet::start(&["--paid-on", "base", "--validators", "1", "--workers", "1"]);
     let balance = |who: &str| -> u128 {
         let said = devnet.og(&["wallet", "show", who, "--json"]);
         assert_eq!(said.code, 0, "{said:?}");

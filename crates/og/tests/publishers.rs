@@ -106,7 +106,7 @@ fn changes_its_price_and_its_offer(devnet: &Devnet) {
 
 #[test]
 fn what_a_publisher_asks_for_is_paid_and_everybody_gets_exactly_its_share() {
-    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    let devnet = Devnet::start(&["--paid-on", "base", "--validators", "1", "--workers", "1"]);
     let elder = devnet.ready["base"]["keys"][1]["address"].as_str().unwrap().to_owned();
     let (risk, chat) = (artefact("risk/risk-ordered.ogm"), artefact("demo/demo-integer.ogm"));
     // A wallet publishes what the other model is made from.

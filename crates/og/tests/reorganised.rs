@@ -135,13 +135,13 @@ struct Stage {
 
 impl Stage {
     fn set() -> Self {
-        let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+        let devnet = Devnet::start(&["--paid-on", "base", "--validators", "1", "--workers", "1"]);
         let keys = devnet.ready["base"]["keys"].as_array().unwrap().clone();
         let funded: Vec<Address> = keys.iter().map(|key| key["address"].as_str().unwrap().parse().unwrap()).collect();
         let anvil = Anvil::start(&devnet, &funded);
         let file = devnet.dir().join("payments.json");
         let mut written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        written["confirmations"] = DEPTH.into();
+        written["chains"][0]["confirmations"] = DEPTH.into();
         std::fs::write(&file, written.to_string()).unwrap();
         let devnet = devnet.crash_and_restart(&["--base-rpc", anvil.rpc.url(), "--workers", "1"]);
         until("there are blocks to take back", || anvil.height() > 2);

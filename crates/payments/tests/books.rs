@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use payments::{
     B256, U256,
-    books::{Books, Due, Entry, PurseRecord, STRANGERS_MAX, USED_MAX, USED_OF_ONE, Wanted},
+    books::{Books, Due, Entry, PurseRecord, STRANGERS_MAX, SendingOn, USED_MAX, USED_OF_ONE, Wanted},
     chain::{Done, Log, Signature},
     keccak256,
     price::{Holder, Quote, address},
@@ -39,9 +39,9 @@ fn called(books: &mut Books, purse: &Digest, offer: &Offer, split: &Split) -> u6
 
 /// All that can be settled now.
 fn all_due(books: &Books) -> Vec<Due> {
-    let waiting = books.waiting();
+    let waiting = books.waiting(Network::BASE);
     let payments = waiting.iter().filter_map(|waiting| books.due_of(&waiting.purse));
-    payments.chain(books.claimable(1)).collect()
+    payments.chain(books.claimable(Network::BASE, 1)).collect()
 }
 
 /// What may happen; numbers are taken modulo what there is.
@@ -93,6 +93,11 @@ struct World {
     /// Settled on the chain, by purse: it takes each signature once, except a channel's.
     chain: BTreeMap<Digest, u128>,
     receipts: u8,
+}
+
+/// One of the receipts that a history's answers have.
+fn receipt_of(index: u64) -> Digest {
+    Digest([u8::try_from(index % 256).unwrap(); 32])
 }
 
 impl World {
@@ -175,16 +180,8 @@ impl World {
                 let due = due.get(purse.checked_rem(due.len())?)?.clone();
                 self.settle(&due, *is_refused);
             }
-            Event::Refund { receipt } => {
-                let receipt = Digest([u8::try_from(*receipt % 256).unwrap(); 32]);
-                let entry = self.books.refund(&receipt, NOW_MS).ok()?;
-                self.note(entry);
-            }
-            Event::Fall { receipt } => {
-                let receipt = Digest([u8::try_from(*receipt % 256).unwrap(); 32]);
-                let entry = self.books.fall(&receipt, NOW_MS)?;
-                self.note(entry);
-            }
+            Event::Refund { receipt } => self.note(self.books.refund(&receipt_of(*receipt), NOW_MS).ok()?),
+            Event::Fall { receipt } => self.note(self.books.fall(&receipt_of(*receipt), NOW_MS)?),
             Event::Mature { after_ms } => {
                 let few = usize::try_from(*after_ms).unwrap();
                 let receipts: Vec<Digest> =
@@ -301,7 +298,7 @@ impl World {
             assert_eq!(self.books.held_of(holder), sum);
         }
         let ids = |due: Vec<Due>| sorted(due.into_iter().map(|due| due.purse.id).collect());
-        assert_eq!((ids(all_due(&self.books)), ids(self.books.unsure())), (sorted(due), sorted(unsure)));
+        assert_eq!((ids(all_due(&self.books)), ids(self.books.unsure(Network::BASE))), (sorted(due), sorted(unsure)));
         assert_eq!(sorted(self.books.expiring(u64::MAX, 0)), sorted(open));
         let found = self.books.held_upto(u64::MAX).map(|(receipt, _)| receipt).collect();
         assert_eq!(sorted(found), sorted(held));
@@ -829,12 +826,12 @@ fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
     let call = called(&mut books, &purse, &offer, &split);
     let charge = answer(600, 600, 1);
     books.apply(&books.charge(call, charge, NOW_MS).unwrap());
-    assert!(books.claimable(601).is_empty());
-    assert_eq!(books.claimable(600).first().unwrap().amount, 600);
+    assert!(books.claimable(Network::BASE, 601).is_empty());
+    assert_eq!(books.claimable(Network::BASE, 600).first().unwrap().amount, 600);
     let mut facts = deposited(10 * PRICE);
     facts.withdraw_requested_at_s = NOW_S;
     books.note_facts(purse, facts);
-    assert_eq!(books.claimable(601).first().unwrap().fresh, 600, "claimed before the payer is gone");
+    assert_eq!(books.claimable(Network::BASE, 601).first().unwrap().fresh, 600, "claimed before the payer is gone");
     assert!(matches!(books.raise(&voucher, 1, &offer, NOW_MS), Err(Refused::Withdrawing)), "and served no more");
 }
 
@@ -958,18 +955,34 @@ fn what_is_owed_is_sent_back_once_and_again_only_where_the_chain_refused_it() {
     assert!(books.owing().is_empty() && books.repaid(&repaying(600), true).is_none());
 }
 
+/// The bytes of a transaction that this chain takes.
+fn sent_on<const MOST: usize>(network: Network) -> protocol::Bytes<MOST> {
+    use payments::chain::{Call, Fees, sign};
+    let call = Call { to: PAY_TO, data: vec![9; 68].into() };
+    let fees = Fees { gas: 70_000, max_fee_per_gas: 2, max_priority_fee_per_gas: 1 };
+    let signed = sign(&call, network.chain_id(), 3, fees, payer(1).key());
+    protocol::Bytes::new(signed.raw.to_vec()).unwrap()
+}
+
+/// What is under way on a chain that has nothing.
+fn on_another(books: &Books) -> std::collections::BTreeSet<Digest> {
+    books.under_way_on(Network::LEDGER, true)
+}
+
 #[test]
 fn a_deposit_is_sent_once_and_again_only_where_its_chain_refused_it() {
     use payments::books::{DepositStanding, Deposited, Depositing};
     let (id, mut books) = (Digest([7; 32]), Books::default());
     let deposit = Deposited { id, expires_at_s: NOW_MS / 1_000 + 10 };
-    let depositing = Depositing { deposit, transaction: Digest([4; 32]), raw: Default::default() };
+    let depositing = Depositing { deposit, transaction: Digest([4; 32]), raw: sent_on(Network::BASE) };
     assert!(books.deposited(&id, true).is_none() && books.deposit_standing(&id) == DepositStanding::Unknown);
     books.apply(&books.deposit(&depositing).unwrap());
     assert!(books.deposit(&depositing).is_none(), "once");
     let lines: Vec<Vec<u8>> = books.entries().iter().map(|entry| entry.encode()).collect();
     let mut kept = Books::recover(&lines, NOW_MS).unwrap().0;
-    assert_eq!(kept.deposits_under_way(), std::slice::from_ref(&depositing), "a crash forgets none");
+    let of_base = kept.deposits_under_way(Network::BASE);
+    assert_eq!(of_base, std::slice::from_ref(&depositing), "a crash forgets none");
+    assert!(kept.deposits_under_way(Network::LEDGER).is_empty() && on_another(&kept).is_empty());
     kept.apply(&kept.deposited(&id, true).unwrap());
     assert!(kept.deposit(&depositing).is_none() && kept.deposit_standing(&id) == DepositStanding::Done);
     let lines: Vec<Vec<u8>> = kept.entries().iter().map(|entry| entry.encode()).collect();
@@ -1014,7 +1027,7 @@ fn what_goes_back_is_set_apart_whatever_the_chain_says_and_after_a_crash() {
     let (mut books, purse) = charged_channel(10 * PRICE);
     let transaction = Digest([4; 32]);
     let returning =
-        |amount| Returning { purse, channel: Digest([5; 32]), amount, transaction, raw: Default::default() };
+        |amount| Returning { purse, channel: Digest([5; 32]), amount, transaction, raw: sent_on(Network::BASE) };
     let left = 10 * PRICE - 600;
     assert_eq!(books.returnable(&purse), left);
     assert!(books.give_back(&returning(left + 1)).is_none() && books.give_back(&returning(0)).is_none());
@@ -1024,7 +1037,9 @@ fn what_goes_back_is_set_apart_whatever_the_chain_says_and_after_a_crash() {
     for mut books in [books.clone(), kept(&books)] {
         books.note_facts(purse, deposited(10 * PRICE));
         assert_eq!(books.standing(&purse).unwrap().facts.balance, 600);
-        assert_eq!(books.returns_under_way(), [returning(left)]);
+        assert_eq!(books.returns_under_way(Network::BASE), [returning(left)]);
+        assert!(books.returns_under_way(Network::LEDGER).is_empty() && on_another(&books).is_empty());
+        assert_eq!(books.under_way_on(Network::BASE, false), books.under_way());
     }
     let mut refused = books.clone();
     assert!(refused.given_back(&purse, &Digest([9; 32]), true).is_none(), "another transaction's end");
@@ -1045,13 +1060,19 @@ fn settlements_are_looked_for_among_payments_and_claims_among_channels() {
     let session = opened(&mut books, &offer);
     let call = called(&mut books, &session, &offer, &split);
     books.apply(&books.charge(call, answer(300, 300, 2), NOW_MS).unwrap());
-    assert!(books.waiting().is_empty(), "it may pay for more");
+    assert!(books.waiting(Network::BASE).is_empty(), "it may pay for more");
     books.apply(&Entry::Closed(session));
     for books in [&books, &kept(&books)] {
-        let found: Vec<_> = books.waiting().iter().map(|waiting| (waiting.purse, waiting.fresh)).collect();
-        let claims: Vec<_> = books.claimable(1).iter().map(|due| (due.purse.id, due.fresh)).collect();
+        let found: Vec<_> = books.waiting(Network::BASE).iter().map(|waiting| (waiting.purse, waiting.fresh)).collect();
+        let claims: Vec<_> = books.claimable(Network::BASE, 1).iter().map(|due| (due.purse.id, due.fresh)).collect();
         assert_eq!((found, claims), (vec![(session, 300)], vec![(channel, 600)]));
+        assert_eq!(books.networks_open(), [Network::BASE.chain_id()].into());
+        let elsewhere = Network::LEDGER;
+        assert!(books.waiting(elsewhere).is_empty() && books.claimable(elsewhere, 1).is_empty());
     }
+    books.apply(&books.settling(&session, 300, Digest([3; 32])).unwrap());
+    assert_eq!((books.unsure(Network::BASE).len(), books.unsure(Network::LEDGER).len()), (1, 0));
+    assert!(on_another(&books).is_empty() && books.under_way_on(Network::BASE, false).len() == 1);
 }
 
 #[test]
@@ -1089,7 +1110,15 @@ fn what_only_others_wait_behind_is_known_after_a_crash_until_its_end() {
     assert!(books.under_way().contains(&first));
     books.apply(&books.reprice(&first, &again).unwrap());
     assert_eq!(kept(&books).hashes_of(&first), [first, again]);
+    // A journal of one chain names none: it is the first one's.
+    assert!(books.under_way_on(Network::BASE, false).is_empty() && books.under_way_on(Network::BASE, true).len() == 1);
+    let on_ledger = SendingOn { network: Network::LEDGER.chain_id(), transaction: Digest([8; 32]) };
+    books.apply(&Entry::SendingOn(on_ledger));
+    let mut books = kept(&books);
+    assert_eq!(books.under_way_on(Network::LEDGER, false), [Digest([8; 32])].into());
+    assert_eq!(books.under_way_on(Network::BASE, true), [first].into());
     books.apply(&books.sent(&first).unwrap());
+    books.apply(&books.sent(&Digest([8; 32])).unwrap());
     assert!(kept(&books).under_way().is_empty() && books.reprice(&first, &Digest([5; 32])).is_none());
 }
 
@@ -1140,7 +1169,7 @@ fn what_ends_first_is_settled_first() {
             books.apply(&books.charge(call, answer(PRICE, PRICE, 7), NOW_MS).unwrap());
             books.apply(&Entry::Closed(purse));
         }
-        let order: Vec<u64> = books.waiting().iter().map(|waiting| waiting.expires_at_s - NOW_S).collect();
+        let order: Vec<u64> = books.waiting(Network::BASE).iter().map(|waiting| waiting.expires_at_s - NOW_S).collect();
         assert_eq!(order, [60, 120, 300], "{way:?}");
     }
 }
@@ -1175,6 +1204,7 @@ fn the_entries_of_the_journal_are_frozen() {
         Entry::Valued(Valued { network: 8_453, asset: holder, amount: 1_000_000, opg: 7_000_000 }),
         Entry::Worth(Worth { network: 8_453, asset: holder, opg: 4_300 }),
         Entry::Fell(Refunded { call: 3, receipt: Digest([4; 32]), at_ms: 1_800_000_000_000 }),
+        Entry::SendingOn(SendingOn { network: 8_453, transaction: Digest([4; 32]) }),
     ];
     let found: Vec<String> = entries.iter().map(|entry| alloy_primitives::hex::encode(entry.encode())).collect();
     let frozen: Vec<String> = serde_json::from_str(include_str!("../vectors/journal.json")).unwrap();

@@ -114,7 +114,7 @@ fn channel(bench: &Bench<'_>, free: &str, calls: u32) -> Result<Value> {
     let folder = packages(bench.workspace, &PAYERS)?;
     let script = folder.join("channel.mjs");
     fs::copy(bench.workspace.root().join("tests/payers/channel.mjs"), &script).context("failed to copy the client")?;
-    let paid = Devnet::start(bench.workspace, &std::env::temp_dir(), &[NODES, &["--paid"]].concat())?;
+    let paid = Devnet::start(bench.workspace, &std::env::temp_dir(), &[NODES, &["--paid-on", "base"]].concat())?;
     let text = |path: &str| paid.at(path)?.as_str().map(str::to_owned).with_context(|| format!("{path} is no text"));
     let mut command = Command::new("node");
     command.arg(script).arg(paid.gateway()?).arg(free).arg(text("/base/url")?).arg(text("/base/keys/0/secret")?);

@@ -1,8 +1,6 @@
 //! A tiny Llama checkpoint with random weights and a byte tokenizer: small enough to run the oracle on.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that cannot go on fails")]
 
-pub mod families;
-
 use engine::{CheckpointFiles, CompileOptions, Model, Options, WeightFiles, compile_checkpoint};
 use graph::{CacheFormat, Defaults, LanguageKind};
 use protocol::{Message, Parameters, Speaker, Text};

@@ -1,4 +1,4 @@
-//! One facilitator: asks the chain, writes errands down, sends them, waits for them.
+//! One facilitator: asks its chains, writes errands down, sends them, waits for them.
 
 use std::{
     path::Path,
@@ -17,7 +17,7 @@ use payments::{
     price,
     scheme::{Asset, Claim, Offer, Refused, SPONSORED, Scheme},
     signing::SignerKey,
-    wire::{SettleResponse, VERSION, VerifyResponse},
+    wire::{Network, SettleResponse, VERSION, VerifyResponse},
 };
 use protocol::{Bytes, Digest};
 use serde_json::{Map, Value, json};
@@ -100,15 +100,21 @@ impl Turns {
     }
 }
 
-/// What facilitators share among their requests.
-pub struct Booth {
-    assets: Vec<Asset>,
+/// One of a facilitator's chains.
+struct Branch {
     chain: ChainClient,
-    key: SignerKey,
     /// Transactions of the key leave one after the other: their nonces have an order.
     sending: tokio::sync::Mutex<()>,
     /// What there was for gas when it was asked last.
     gas: tokio::sync::Mutex<Option<(Instant, Gas)>>,
+}
+
+/// What facilitators share among their requests.
+pub struct Booth {
+    assets: Vec<Asset>,
+    /// One for each chain.
+    branches: Vec<Branch>,
+    key: SignerKey,
     settlements_kept: u32,
     book: ErrandBook,
     merchants: Merchants,
@@ -120,10 +126,16 @@ pub struct Booth {
     owners: Owners,
 }
 
+impl Branch {
+    fn new(chain: ChainClient) -> Self {
+        Self { chain, sending: tokio::sync::Mutex::default(), gas: tokio::sync::Mutex::default() }
+    }
+}
+
 impl Booth {
     pub fn open(
         directory: &Path,
-        chain: ChainClient,
+        chains: Vec<ChainClient>,
         key: SignerKey,
         assets: Vec<Asset>,
         merchants: &[Merchant],
@@ -131,11 +143,9 @@ impl Booth {
     ) -> Result<Self, TillError> {
         Ok(Self {
             assets,
-            owners: Owners::new(chain.is_local()),
-            chain,
+            owners: Owners::new(chains.iter().all(ChainClient::is_local)),
+            branches: chains.into_iter().map(Branch::new).collect(),
             key,
-            sending: tokio::sync::Mutex::default(),
-            gas: tokio::sync::Mutex::default(),
             settlements_kept: pace.settlements_kept,
             book: ErrandBook::open(&directory.join("errands.log"))?,
             merchants: Merchants::new(merchants),
@@ -147,11 +157,12 @@ impl Booth {
         })
     }
 
-    /// The facilitator of a gateway that takes payments itself: the same chain, and a key of its own.
+    /// The facilitator of a gateway that takes payments itself: the same chains, and a key of its own.
     pub fn of_desk(desk: &Desk, directory: &Path) -> Result<Self, TillError> {
-        let (chain, key, assets) = (desk.chain.clone(), desk.facilitator.clone(), desk.assets.clone());
+        let chains = desk.cashiers.iter().map(|cashier| cashier.chain.clone()).collect();
+        let (key, assets) = (desk.facilitator.clone(), desk.assets().cloned().collect());
         let pace = FacilitatorPace { unmined: desk.pace.unmined, ..FacilitatorPace::default() };
-        Self::open(directory, chain, key, assets, &desk.config.merchants, pace)
+        Self::open(directory, chains, key, assets, &desk.config.merchants, pace)
     }
 
     /// A place for one more request.
@@ -167,6 +178,16 @@ impl Booth {
         self.settlements.take(receiver, self.merchants.is(&receiver, token))
     }
 
+    /// Chains on which is settled here.
+    pub fn networks(&self) -> Vec<Network> {
+        self.branches.iter().map(|branch| branch.chain.network).collect()
+    }
+
+    fn branch(&self, network: Network) -> Result<&Branch, Refused> {
+        let branch = self.branches.iter().find(|branch| branch.chain.network == network);
+        branch.ok_or(Refused::Unsupported("network"))
+    }
+
     fn known(&self) -> Known<'_> {
         Known { assets: &self.assets, facilitator: self.key.address(), margin_s: MARGIN_S }
     }
@@ -174,6 +195,7 @@ impl Booth {
     /// Whether a payment would be settled now.
     pub async fn verify(&self, asked: &Asked) -> Result<VerifyResponse, Refused> {
         let offer = asked.offer(self.known(), false)?;
+        let chain = &self.branch(offer.asset.network)?.chain;
         let good = Good::read(asked, &offer, now_ms() / 1_000)?;
         let payer = Some(good.payer());
         let extra = match good {
@@ -183,14 +205,14 @@ impl Booth {
                 let settlement = settlement.map_err(|error| Refused::WouldFail(error.to_string()))?;
                 self.check_wallet(claim, &offer).await?;
                 // A server that believes us serves before it settles.
-                self.chain.would_take(&settlement, self.key.address()).await.map_err(ChainError::into_refused)?;
+                chain.would_take(&settlement, self.key.address()).await.map_err(ChainError::into_refused)?;
                 Map::new()
             }
             Good::Channel(voucher) => {
                 if let Some(claim) = voucher.wallet_claim() {
                     self.check_wallet(claim, &offer).await?;
                 }
-                let facts = self.chain.channel(voucher.channel).await.map_err(away)?;
+                let facts = chain.channel(voucher.channel).await.map_err(away)?;
                 voucher.stands_against(facts)?;
                 facts.state(voucher.channel)
             }
@@ -206,7 +228,8 @@ impl Booth {
             Some(ErrandState::Sent | ErrandState::Done) => return Err(Refused::NonceUsed),
             Some(ErrandState::Failed) | None => {}
         }
-        let facts = self.chain.wallet(&payments::chain::WalletAsk::new(question)).await.map_err(away)?;
+        let chain = &self.branch(offer.asset.network)?.chain;
+        let facts = chain.wallet(&payments::chain::WalletAsk::new(question)).await.map_err(away)?;
         claim.settle_against(offer, &facts).map(|_| ())
     }
 
@@ -225,7 +248,7 @@ impl Booth {
             return Err(Refused::Unauthorised);
         }
         if !is_known {
-            self.check_gas().await?;
+            self.check_gas(self.branch(offer.asset.network)?).await?;
         }
         if offer.scheme == Scheme::Upto && work.amount() == 0 {
             let payer = work.payer().unwrap_or_default();
@@ -243,13 +266,13 @@ impl Booth {
     }
 
     /// What is left for gas is kept for known receivers where it is little.
-    async fn check_gas(&self) -> Result<(), Refused> {
+    async fn check_gas(&self, branch: &Branch) -> Result<(), Refused> {
         // Whoever asks meanwhile waits for the same answer.
-        let mut seen = self.gas.lock().await;
+        let mut seen = branch.gas.lock().await;
         let gas = match *seen {
             Some((at, gas)) if at.elapsed() < GAS_LIFE => gas,
             Some(_) | None => {
-                let gas = self.chain.gas(self.key.address(), self.settlements_kept).await.map_err(away)?;
+                let gas = branch.chain.gas(self.key.address(), self.settlements_kept).await.map_err(away)?;
                 *seen = Some((Instant::now(), gas));
                 gas
             }
@@ -275,15 +298,16 @@ impl Booth {
             }
             self.check_wallet(claim, offer).await.or_else(|refused| self.unless_begun(&id, &asked, refused))?;
         }
-        let fees = self.chain.weigh(&call, self.key.address()).await.map_err(ChainError::into_refused);
-        let _sending = self.sending.lock().await;
+        let Branch { chain, sending, .. } = self.branch(offer.asset.network)?;
+        let fees = chain.weigh(&call, self.key.address()).await.map_err(ChainError::into_refused);
+        let _sending = sending.lock().await;
         // Whoever waited here too has perhaps begun it.
         match self.book.errands().find(&id, &asked) {
             Found::Nothing => {}
             Found::Same(record) => return Ok(*record),
             Found::Other => return Err(Refused::NonceUsed),
         }
-        let signed = self.chain.sign(&call, 0, fees?, &self.key).await.map_err(ChainError::into_refused)?;
+        let signed = chain.sign(&call, 0, fees?, &self.key).await.map_err(ChainError::into_refused)?;
         let record = ErrandRecord {
             id,
             asked,
@@ -297,7 +321,7 @@ impl Booth {
             state: ErrandState::Sent,
         };
         self.book.begin(record.clone()).await?;
-        if let Err(error) = self.chain.send(&signed).await {
+        if let Err(error) = chain.send(&signed).await {
             if error.is_refusal() {
                 // Never sent.
                 self.note_end(&record, signed.hash, false);
@@ -324,12 +348,13 @@ impl Booth {
         channel: Option<B256>,
     ) -> Result<SettleResponse, Refused> {
         let network = asked.terms.network;
+        let chain = &self.branch(network)?.chain;
         let (payer, hash) = (price::address(&record.payer), B256::from(record.transaction.0));
         let taken = match record.state {
             ErrandState::Done => Some((hash, true)),
             ErrandState::Failed => Some((hash, false)),
             ErrandState::Sent => {
-                let waited = self.chain.wait_for_any(|| self.hashes_of(&record), 0, self.patience).await;
+                let waited = chain.wait_for_any(|| self.hashes_of(&record), 0, self.patience).await;
                 let taken = waited.unwrap_or(None);
                 if let Some((hash, has_succeeded)) = taken {
                     self.note_end(&record, hash, has_succeeded);
@@ -347,7 +372,7 @@ impl Booth {
                     response.amount = None;
                 }
                 if let Some(channel) = channel
-                    && let Ok(facts) = self.chain.channel(channel).await
+                    && let Ok(facts) = chain.channel(channel).await
                 {
                     response.extra.insert("channelState".to_owned(), Value::Object(facts.state(channel)));
                 }
@@ -365,38 +390,40 @@ impl Booth {
         Ok(response)
     }
 
-    /// Asks what became of errands that nobody waits for, and sends what may never have left, or offers too little by now.
-    pub async fn look_after(&self, least_ms: u64) {
-        let sent = self.book.errands().sent();
+    /// Asks a chain what became of errands on it that nobody waits for, and sends what may never have left, or offers too little by now.
+    pub async fn look_after(&self, network: Network, least_ms: u64) {
+        let Ok(Branch { chain, .. }) = self.branch(network) else { return };
+        let mut sent = self.book.errands().sent();
+        sent.retain(|record| record.network == network.chain_id());
         let mut base = 0;
         if sent.iter().any(|record| self.is_late(record, 0)) {
             // Where its chain does not say it, no price is raised.
-            base = self.chain.base_fee().await.unwrap_or_default();
+            base = chain.base_fee().await.unwrap_or_default();
         }
         for record in sent.iter().filter(|record| now_ms().saturating_sub(record.begun_at_ms) >= least_ms) {
-            if let Err(error) = self.look_after_one(record, base).await {
+            if let Err(error) = self.look_after_one(chain, record, base).await {
                 tracing::warn!(id = %record.id, %error, "failed to look after a settlement");
             }
         }
     }
 
-    async fn look_after_one(&self, record: &ErrandRecord, base: u128) -> Result<(), ChainError> {
-        if let Some((hash, has_succeeded)) = self.chain.taken(&self.hashes_of(record), 0).await? {
+    async fn look_after_one(&self, chain: &ChainClient, record: &ErrandRecord, base: u128) -> Result<(), ChainError> {
+        if let Some((hash, has_succeeded)) = chain.taken(&self.hashes_of(record), 0).await? {
             self.note_end(record, hash, has_succeeded);
             return Ok(());
         }
         let (newest, times) = self.book.errands().newest(record);
-        if self.is_late(record, times) && self.raise_price(record, &newest, base).await? {
+        if self.is_late(record, times) && self.raise_price(chain, record, &newest, base).await? {
             return Ok(());
         }
-        match self.chain.send_raw(&newest).await {
+        match chain.send_raw(&newest).await {
             Err(error) if !error.is_refusal() => Err(error),
             Ok(()) => Ok(()),
             // Known already, or never to be taken: another transaction has its place.
             Err(_) => {
                 let is_old = now_ms().saturating_sub(record.begun_at_ms) >= LOST_MS;
-                let has_passed = is_old && self.chain.count(self.key.address()).await? > record.nonce;
-                match self.chain.taken(&self.hashes_of(record), 0).await? {
+                let has_passed = is_old && chain.count(self.key.address()).await? > record.nonce;
+                match chain.taken(&self.hashes_of(record), 0).await? {
                     Some((hash, has_succeeded)) => self.note_end(record, hash, has_succeeded),
                     None if has_passed => self.note_end(record, B256::from(record.transaction.0), false),
                     None => {}
@@ -414,7 +441,13 @@ impl Booth {
 
     /// Sends an errand again at a higher price, where its newest transaction offers less than its chain asks for: it keeps all that come
     /// behind it from their blocks. Written down before, as the first one was.
-    async fn raise_price(&self, record: &ErrandRecord, newest: &[u8], base: u128) -> Result<bool, ChainError> {
+    async fn raise_price(
+        &self,
+        chain: &ChainClient,
+        record: &ErrandRecord,
+        newest: &[u8],
+        base: u128,
+    ) -> Result<bool, ChainError> {
         let is_ours = |sent: &Foreign| sent.sender == self.key.address() && sent.nonce == record.nonce;
         let Some(Foreign { call, nonce, fees, .. }) = payments::chain::read(newest).filter(is_ours) else {
             return Ok(false);
@@ -423,11 +456,11 @@ impl Booth {
             // It waits for another before it, or for room.
             return Ok(false);
         }
-        let Some(raised) = fees.raised(base, self.chain.fee_max) else {
+        let Some(raised) = fees.raised(base, chain.fee_max) else {
             tracing::debug!(id = %record.id, base, "a settlement waits for a lower price of gas than there is");
             return Ok(false);
         };
-        let signed = self.chain.sign_again(&Written { call, value: 0, nonce, fees }, raised, &self.key);
+        let signed = chain.sign_again(&Written { call, value: 0, nonce, fees }, raised, &self.key);
         let raw = Bytes::new(signed.raw.to_vec()).map_err(|_| ChainError::Journal)?;
         let (id, transaction, again) = (record.id, record.transaction, Digest(signed.hash.0));
         let repriced = ErrandRepriced { id, transaction, again, raw };
@@ -435,7 +468,7 @@ impl Booth {
             return Ok(false);
         }
         tracing::info!(%id, %again, base, "a settlement is sent again at a higher price");
-        self.chain.send(&signed).await?;
+        chain.send(&signed).await?;
         Ok(true)
     }
 
@@ -456,10 +489,8 @@ impl Booth {
 
     /// What is settled here.
     pub fn supported(&self) -> Value {
-        let mut networks: Vec<_> = self.assets.iter().map(|asset| asset.network).collect();
-        networks.dedup();
         let mut kinds = Vec::new();
-        for network in networks {
+        for network in self.networks() {
             let kind = |scheme: Scheme, extra: Option<Value>| {
                 let mut kind =
                     json!({ "x402Version": VERSION, "scheme": scheme.word(), "network": network.to_string() });

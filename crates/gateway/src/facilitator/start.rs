@@ -57,10 +57,10 @@ impl Facilitator {
     pub async fn start(config: FacilitatorConfig) -> Result<Self, FacilitatorError> {
         let key = SignerKey::from_secret(config.secret).ok_or(FacilitatorError::Key)?;
         let chain = ChainClient::new(Client::new(CHAIN_WAIT), config.rpc, config.network, config.fee_max);
-        let booth = Booth::open(&config.directory, chain, key, config.assets, &config.merchants, config.pace)?;
+        let booth = Booth::open(&config.directory, vec![chain], key, config.assets, &config.merchants, config.pace)?;
         let booth = Arc::new(booth);
         // What a crash left comes first: a new transaction could take its place otherwise.
-        booth.look_after(0).await;
+        booth.look_after(config.network, 0).await;
         let router = Router::new().merge(http::routes(Arc::clone(&booth))).merge(http::discovery(Arc::clone(&booth)));
         let limits = Limits { body_bytes: BODY_BYTES, ..Limits::default() };
         let server = Server::start(config.listen, router, limits).await?;
@@ -78,20 +78,23 @@ impl Facilitator {
     }
 }
 
-/// Works for ever. A resource that answers slowly keeps no errand waiting.
+/// Works for ever. A resource that answers slowly keeps no errand waiting, nor does a chain one on another.
 pub async fn look_after(booth: Arc<Booth>) {
-    let errands = async {
-        booth.look_after(0).await;
-        loop {
-            tokio::time::sleep(LOOK).await;
-            booth.look_after(Booth::pause_ms()).await;
-        }
-    };
+    let errands = booth.networks().into_iter().map(|network| look_after_chain(&booth, network));
+    let errands = futures::future::join_all(errands);
     let listing = async {
         loop {
             tokio::time::sleep(LOOK).await;
             booth.list().await;
         }
     };
-    let ((), ()) = tokio::join!(errands, listing);
+    tokio::join!(errands, listing);
+}
+
+async fn look_after_chain(booth: &Booth, network: Network) {
+    booth.look_after(network, 0).await;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        booth.look_after(network, Booth::pause_ms()).await;
+    }
 }

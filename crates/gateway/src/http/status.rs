@@ -1,6 +1,9 @@
 //! `GET /status` for people and `GET /metrics` for Prometheus.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use network::axum::{
     extract::State,
@@ -10,7 +13,12 @@ use network::axum::{
 use payments::{books::Converted, price::address, wire::Network};
 use serde::Serialize;
 
-use crate::{http::answered, payment::Desk, shared::Shared};
+use crate::{
+    http::answered,
+    metrics,
+    payment::{Desk, lock},
+    shared::Shared,
+};
 
 #[derive(Serialize)]
 struct Status {
@@ -31,6 +39,22 @@ struct Status {
     worker_lies: u64,
     /// What callers paid, one of each asset.
     paid: Vec<Paid>,
+    /// Chains that they pay on.
+    chains: Vec<Chain>,
+}
+
+/// How things stand on a chain that callers pay on.
+#[derive(Serialize)]
+struct Chain {
+    network: String,
+    /// It did not answer when it was asked last: its ways to pay are offered only where no other chain answers.
+    away: bool,
+    /// Too little is left for gas, or a unit of it costs too much: only channels are offered.
+    short_of_gas: bool,
+    /// Payments that wait for their settlement.
+    payments_waiting: usize,
+    /// Our transactions that wait for their blocks, or for enough that lie on those.
+    transactions_under_way: usize,
 }
 
 /// What answers that stand for good were charged in one asset, the same in OPG by the rates of then, what the gateway, which owes the OPG,
@@ -64,7 +88,21 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Response {
         answers: shared.metrics.answers.get(),
         worker_lies: shared.metrics.worker_lies.get(),
         paid: shared.desk.as_deref().map(paid).unwrap_or_default(),
+        chains: chains(&shared),
     })
+}
+
+/// Of what was seen last: nobody's question walks through the books.
+fn chains(shared: &Shared) -> Vec<Chain> {
+    let cashiers = shared.desk.iter().flat_map(|desk| &desk.cashiers);
+    let stands = cashiers.map(|cashier| Chain {
+        network: cashier.config.network.to_string(),
+        away: cashier.is_away(),
+        short_of_gas: cashier.is_short_of_gas(),
+        payments_waiting: cashier.waiting.load(Ordering::Relaxed),
+        transactions_under_way: lock(&cashier.unmined).count(),
+    });
+    stands.collect()
 }
 
 fn paid(desk: &Desk) -> Vec<Paid> {
@@ -89,11 +127,20 @@ fn paid(desk: &Desk) -> Vec<Paid> {
 
 pub async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let gauge = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let text = shared.metrics.text(&[
+    let mut text = shared.metrics.text(&[
         ("requests_in_flight", gauge(in_flight(&shared))),
         ("receipts_waiting", gauge(shared.outbox.len())),
         ("workers_known", gauge(shared.directory.view().workers.len())),
     ]);
+    let chains = chains(&shared);
+    let mut each = |name, of: &dyn Fn(&Chain) -> u64| {
+        let values = chains.iter().map(|chain| (chain.network.as_str(), of(chain)));
+        metrics::write_each(name, "network", values, &mut text);
+    };
+    each("chain_away", &|chain| chain.away.into());
+    each("chain_short_of_gas", &|chain| chain.short_of_gas.into());
+    each("chain_payments_waiting", &|chain| gauge(chain.payments_waiting));
+    each("chain_transactions_under_way", &|chain| gauge(chain.transactions_under_way));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

@@ -11,7 +11,7 @@ use payments::{
 };
 use protocol::Digest;
 
-use crate::payment::{chain::ChainError, desk::Desk};
+use crate::payment::{cashier::Cashier, chain::ChainError};
 
 /// How long a claim is waited for before what was claimed is sent on.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ struct Line {
 /// What came of a channel's claim.
 type Claimed = (Digest, Result<(), ChainError>);
 
-impl Desk {
+impl Cashier {
     /// Claims from all of these channels. One that its contract does not take keeps none of the others from being claimed.
     pub async fn claim(&self, due: Vec<Due>) -> Vec<Claimed> {
         let (mut lines, mut claimed) = (Vec::new(), Vec::new());
@@ -123,7 +123,7 @@ impl Desk {
     /// Has the rest sent to us that was claimed before a crash, or anything else, came in between. False where a claim is under way, whose
     /// part is not there yet.
     pub async fn sweep_rest(&self) -> Result<bool, ChainError> {
-        if self.till.books().unsure().iter().any(|due| due.purse.scheme == Scheme::Batch) {
+        if self.till.books().unsure(self.config.network).iter().any(|due| due.purse.scheme == Scheme::Batch) {
             return Ok(false);
         }
         for asset in &self.assets {
@@ -142,7 +142,7 @@ impl Desk {
 
     /// Looks after money on its way back to payers: it is set apart until its chain has it for good.
     pub async fn look_after_returns(&self) {
-        let under_way = self.till.books().returns_under_way();
+        let under_way = self.till.books().returns_under_way(self.config.network);
         for returning in under_way {
             // Whoever sends holds the lock.
             if self.sending.try_lock().is_err() {

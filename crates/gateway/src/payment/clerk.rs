@@ -1,7 +1,8 @@
 //! The clerk: settles what is due, in the background, whatever its callers do.
 //!
-//! Payments, channels and what waits for its block are looked after side by side: a claim that waits, or a chain that is asked about many
-//! transactions, holds up no payment whose signature ends.
+//! Each chain is looked after by itself: one that is away keeps nothing on the others waiting. Payments, channels and what waits for its
+//! block are looked after side by side: a claim that waits, or a chain that is asked about many transactions, holds up no payment whose
+//! signature ends.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,7 @@ use payments::{
 };
 use protocol::{Digest, Milliseconds};
 
-use crate::payment::{chain::ChainError, desk::Desk};
+use crate::payment::{cashier::Cashier, chain::ChainError, desk::Desk};
 
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between two looks at what there is for gas, and at contracts as long as nobody has told of them.
@@ -30,30 +31,46 @@ const A_ROUND: usize = 32;
 
 /// Works for ever.
 pub async fn run(desk: Arc<Desk>) {
-    tokio::join!(payments(Arc::clone(&desk)), channels(Arc::clone(&desk)), prices(desk));
+    let cashiers = desk.cashiers.iter().cloned().map(|cashier| async move {
+        tokio::join!(payments(&cashier), channels(&cashier), prices(&cashier), looks(&cashier));
+    });
+    let cashiers = futures::future::join_all(cashiers);
+    tokio::join!(shared(&desk), cashiers);
 }
 
-async fn prices(desk: Arc<Desk>) {
-    loop {
-        tokio::time::sleep(PAUSE).await;
-        desk.look_after_prices().await;
-    }
-}
-
-async fn payments(desk: Arc<Desk>) {
-    let (mut retries, mut gas_seen_at) = (Retries::default(), None);
+/// What all chains have in common.
+async fn shared(desk: &Desk) {
     loop {
         tokio::time::sleep(PAUSE).await;
         desk.tell_rate();
         desk.close_sessions();
-        desk.look_after().await;
-        settle(&desk, &mut retries).await;
-        if gas_seen_at.is_none_or(|at: Instant| at.elapsed() >= GAS_PAUSE) {
-            gas_seen_at = Some(Instant::now());
-            desk.look_at_contracts().await;
-            desk.look_at_gas().await;
-        }
-        shorten(&desk).await;
+        shorten(desk).await;
+    }
+}
+
+async fn prices(cashier: &Cashier) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        cashier.look_after_prices().await;
+    }
+}
+
+/// Beside everything else: how long that takes says nothing of whether a chain answers.
+async fn looks(cashier: &Cashier) {
+    tokio::time::sleep(PAUSE).await;
+    loop {
+        cashier.look_at_contracts().await;
+        cashier.look_at_gas().await;
+        tokio::time::sleep(GAS_PAUSE).await;
+    }
+}
+
+async fn payments(cashier: &Cashier) {
+    let mut retries = Retries::default();
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        cashier.look_after().await;
+        settle(cashier, &mut retries).await;
     }
 }
 
@@ -69,76 +86,77 @@ async fn shorten(desk: &Desk) {
 }
 
 /// Sends what is due, what ends first first; tells for how long the rest will wait.
-async fn settle(desk: &Desk, retries: &mut Retries) {
+async fn settle(cashier: &Cashier, retries: &mut Retries) {
     let now = now_ms();
-    let waiting = desk.till.books().waiting();
+    let waiting = cashier.till.books().waiting(cashier.config.network);
+    cashier.waiting.store(waiting.len(), Ordering::Relaxed);
     retries.keep(waiting.iter().map(|waiting| waiting.purse));
     let waiting = waiting.into_iter().filter(|waiting| retries.may_try(&waiting.purse, now));
     let (past, waiting): (Vec<Waiting>, Vec<Waiting>) = waiting.partition(|one| one.expires_at_s < now / 1_000);
     // What was signed for less by `exact` had its turn when it was taken. What else is dust takes no place of what is worth its gas, and
     // nobody waits for it.
-    let had_turn = |one: &Waiting| one.scheme == Scheme::Exact && desk.is_dust(&one.asset, one.cap);
+    let had_turn = |one: &Waiting| one.scheme == Scheme::Exact && cashier.is_dust(&one.asset, one.cap);
     let (dust, waiting): (Vec<Waiting>, Vec<Waiting>) =
-        waiting.into_iter().partition(|one| desk.is_dust(&one.asset, one.fresh) && !had_turn(one));
+        waiting.into_iter().partition(|one| cashier.is_dust(&one.asset, one.fresh) && !had_turn(one));
     let (began_at, count) = (Instant::now(), waiting.len());
     let mut turns: Vec<(Waiting, bool)> = waiting.into_iter().take(A_ROUND).map(|one| (one, false)).collect();
-    let dust = dust.into_iter().filter(|one| desk.may_settle(&one.asset, one.fresh));
+    let dust = dust.into_iter().filter(|one| cashier.may_settle(&one.asset, one.fresh));
     turns.extend(dust.take(A_ROUND).map(|one| (one, true)));
     for (one, is_dust) in turns {
-        let due = desk.till.books().due_of(&one.purse);
+        let due = cashier.till.books().due_of(&one.purse);
         let sent = match &due {
-            Some(due) => desk.settle(due).await,
+            Some(due) => cashier.settle(due).await,
             None => Ok(None),
         };
         if is_dust && !matches!(sent, Ok(Some(_))) {
             // It has cost nothing.
-            desk.put_dust_turn_back();
+            cashier.put_dust_turn_back();
         }
         let Some(due) = due else { continue };
         let sent = sent.map(|_| ());
         retries.note(&due.purse.id, &sent, now);
         if sent.is_err_and(|error| error.is_refusal()) {
-            desk.learn_or_log(&due).await;
+            cashier.learn_or_log(&due).await;
         }
     }
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let each = began_at.elapsed().checked_div(number(count.min(A_ROUND))).unwrap_or_default();
     let backlog_ms = each.saturating_mul(number(count.saturating_sub(A_ROUND))).as_millis();
-    desk.backlog_ms.store(u64::try_from(backlog_ms).unwrap_or(u64::MAX), Ordering::Relaxed);
+    cashier.backlog_ms.store(u64::try_from(backlog_ms).unwrap_or(u64::MAX), Ordering::Relaxed);
     for one in past.iter().take(A_ROUND) {
         retries.put_off(&one.purse, now);
-        let due = desk.till.books().due_of(&one.purse);
+        let due = cashier.till.books().due_of(&one.purse);
         if let Some(due) = due {
-            desk.learn_or_log(&due).await;
+            cashier.learn_or_log(&due).await;
         }
     }
 }
 
-async fn channels(desk: Arc<Desk>) {
+async fn channels(cashier: &Cashier) {
     let (mut retries, mut repayments) = (Retries::default(), Retries::default());
-    let idle_ms = Milliseconds::try_from(desk.config.idle.as_millis()).unwrap_or(Milliseconds::MAX);
+    let idle_ms = Milliseconds::try_from(cashier.idle.as_millis()).unwrap_or(Milliseconds::MAX);
     let mut claimed_at_ms = now_ms();
     let mut has_swept = false;
     loop {
         tokio::time::sleep(PAUSE).await;
         let now = now_ms();
         let is_time = now.saturating_sub(claimed_at_ms) >= idle_ms;
-        let due = desk.till.books().claimable(if is_time { 1 } else { u128::MAX });
+        let due = cashier.till.books().claimable(cashier.config.network, if is_time { 1 } else { u128::MAX });
         if is_time {
             claimed_at_ms = now;
             retries.keep(due.iter().map(|due| due.purse.id));
-            has_swept = has_swept || matches!(desk.sweep_rest().await, Ok(true));
+            has_swept = has_swept || matches!(cashier.sweep_rest().await, Ok(true));
         }
-        let is_due = |due: &Due| retries.may_try(&due.purse.id, now) && desk.may_claim(&due.purse.asset, due.fresh);
+        let is_due = |due: &Due| retries.may_try(&due.purse.id, now) && cashier.may_claim(&due.purse.asset, due.fresh);
         let due: Vec<Due> = due.into_iter().filter(is_due).collect();
-        for (purse, claimed) in desk.claim(due).await {
+        for (purse, claimed) in cashier.claim(due).await {
             // What came in between may have kept it from being sent on, which is then done later.
             has_swept &= claimed.is_ok();
             retries.note(&purse, &claimed, now);
         }
-        desk.look_after_deposits().await;
-        desk.look_after_returns().await;
-        desk.repay(&mut repayments, now).await;
+        cashier.look_after_deposits().await;
+        cashier.look_after_returns().await;
+        cashier.repay(&mut repayments, now).await;
     }
 }
 

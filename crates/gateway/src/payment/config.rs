@@ -19,24 +19,33 @@ use crate::public_url::PublicUrl;
 /// In wei.
 const GWEI: u128 = 1_000_000_000;
 
-/// How a gateway is paid. Its key pays for the gas of settlements and needs coins on that chain.
+/// A chain that payers pay on.
 #[derive(Clone, Debug)]
-pub struct Payments {
-    /// JSON-RPC of the chain that payers pay on.
+pub struct PaidChain {
+    /// Its JSON-RPC.
     pub rpc: String,
     pub network: Network,
     /// The most that is offered for a unit of gas there, in wei: while one costs more, nothing is sent.
     pub fee_max: u128,
     pub usdc: Option<Address>,
     pub opg: Option<Address>,
+    /// Blocks that must lie on a settlement before it counts; 0 where blocks are final, as a devnet's are.
+    pub confirmations: u64,
+    /// Whose payments are taken there; `None` is anybody's. A chain for trials may have the id of one where money is worth something, and
+    /// what is signed for the one is good on the other.
+    pub payers: Option<BTreeSet<Address>>,
+}
+
+/// How a gateway is paid. Its key pays for the gas of settlements and needs coins on each chain.
+#[derive(Clone, Debug)]
+pub struct Payments {
+    /// Each once, and at most four; clients take what is offered first.
+    pub chains: Vec<PaidChain>,
     /// The settling key's secret; `pay_to` is its address unless another is named.
     pub secret: [u8; 32],
     /// The secret of the key that settles other servers' payments, as their facilitator. It needs coins for gas too.
     pub facilitator_secret: [u8; 32],
     pub pay_to: Option<Address>,
-    /// Whose payments are taken; `None` is anybody's. A chain for trials may have the id of one where money is worth something, and what is
-    /// signed for the one is good on the other.
-    pub payers: Option<BTreeSet<Address>>,
     /// What offers name as this gateway's address; without it, whatever name their caller asked by.
     pub public_url: Option<PublicUrl>,
     pub prices: Prices,
@@ -45,12 +54,10 @@ pub struct Payments {
     /// What one OPG is worth, in billionths of a billionth of a dollar, where no ledger is named: there its parameter says it. `None` where
     /// nothing is quoted in the other unit.
     pub usd_per_opg: Option<u128>,
-    /// What a session may spend in all, in base units of OPG; where nothing but dollars is taken, it is a cent.
+    /// What a session may spend in all, in base units of OPG; on a chain where nothing but dollars is taken, it is a cent.
     pub session_cap: u128,
     /// A session that nobody uses is settled after this; a channel's claims wait until then as well.
     pub idle: Duration,
-    /// Blocks that must lie on a settlement before it counts; 0 where blocks are final, as a devnet's are.
-    pub confirmations: u64,
     /// How long a charge can be refunded.
     pub window: Duration,
     /// How often free shares are paid to their holders on the ledger.
@@ -90,7 +97,7 @@ impl Prices {
     }
 }
 
-impl Payments {
+impl PaidChain {
     /// Dollars first: official clients spend them without being told to. Wherever they lie, they have the names that their network has for
     /// them; a network that is not known has Base's.
     pub fn assets(&self) -> Vec<Asset> {
@@ -107,27 +114,15 @@ impl Payments {
 mod tests {
     use super::*;
 
-    fn on(network: Network) -> Payments {
-        Payments {
+    fn on(network: Network) -> PaidChain {
+        PaidChain {
             rpc: String::new(),
             network,
             fee_max: fee_max(network),
             usdc: Some(Address::with_last_byte(1)),
             opg: Some(Address::with_last_byte(2)),
-            secret: [1; 32],
-            facilitator_secret: [2; 32],
-            public_url: None,
-            pay_to: None,
-            payers: None,
-            prices: Prices { default: Price::FREE, by_model: BTreeMap::new() },
-            ledger: None,
-            usd_per_opg: None,
-            session_cap: 0,
-            idle: Duration::ZERO,
             confirmations: 0,
-            window: Duration::ZERO,
-            payouts: Duration::ZERO,
-            merchants: Vec::new(),
+            payers: None,
         }
     }
 
@@ -146,7 +141,7 @@ mod tests {
     #[test]
     fn a_gateway_on_the_ledger_takes_its_coin() {
         let opg = KnownToken::counted_in(Unit::Opg, Network::LEDGER).unwrap();
-        let payments = Payments { usdc: None, opg: Some(opg.address), ..on(Network::LEDGER) };
-        assert_eq!(payments.assets(), [opg.asset()]);
+        let chain = PaidChain { usdc: None, opg: Some(opg.address), ..on(Network::LEDGER) };
+        assert_eq!(chain.assets(), [opg.asset()]);
     }
 }

@@ -19,7 +19,7 @@ use payments::{
 use protocol::{Bytes, Digest};
 
 use crate::{
-    payment::{chain::ChainError, desk::Desk, unpaid::Unpaid},
+    payment::{cashier::Cashier, chain::ChainError, paid::channel_state, unpaid::Unpaid},
     seats::Seats,
 };
 
@@ -27,7 +27,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 const PATIENCE_A_BLOCK: Duration = Duration::from_secs(3);
 
-impl Desk {
+impl Cashier {
     /// Puts a deposit into its channel and learns what the channel holds then. Who asks for it beside another waits on the other's place.
     pub async fn deposit(
         &self,
@@ -57,7 +57,7 @@ impl Desk {
     /// nothing deposits once more.
     pub fn unseated(&self, voucher: &Voucher) -> Unpaid {
         let mut settled = SettleResponse::charged(voucher.network, voucher.config.payer, 0, String::new());
-        let (state, _) = self.channel_state(&voucher.purse(), voucher.channel, None);
+        let (state, _) = channel_state(&self.till, &voucher.purse(), voucher.channel, None);
         settled.extra.insert("chargedAmount".to_owned(), "0".into());
         settled.extra.insert("channelState".to_owned(), state);
         Unpaid::Unseated(Box::new(settled))
@@ -140,7 +140,7 @@ impl Desk {
 
     /// Deposits whose payers left: sent again until their chain has them, or another transaction in their place.
     pub async fn look_after_deposits(&self) {
-        let under_way = self.till.books().deposits_under_way();
+        let under_way = self.till.books().deposits_under_way(self.config.network);
         for depositing in under_way {
             // Whoever sends holds the lock.
             if self.sending.try_lock().is_err() {

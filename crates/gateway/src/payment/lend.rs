@@ -13,17 +13,14 @@ use payments::{
 };
 use protocol::Digest;
 
-use crate::payment::{
-    chain::ChainError,
-    desk::{Desk, lock},
-};
+use crate::payment::{cashier::Cashier, chain::ChainError, crowd::lock};
 
 /// How long a block with a loan or an approval is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How many times what the chain asks for now an approval's fees may be.
 const TIMES: u128 = 3;
 
-impl Desk {
+impl Cashier {
     /// Whether Permit2 may not take `amount` yet of a payer that could pay it. What is wrong with the payment itself is for whoever checks it
     /// next to say.
     pub async fn needs_approval(&self, question: Question, amount: u128) -> Result<bool, Refused> {

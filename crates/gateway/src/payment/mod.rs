@@ -2,15 +2,18 @@
 //!
 //! What is right is decided in `payments`; here are its connections: headers in and out, a chain's RPC, the clock, the tasks.
 
+mod cashier;
 pub mod chain;
 mod claims;
 mod clerk;
 mod config;
+mod crowd;
 mod deposit;
 mod desk;
 mod errands;
 mod ledger;
 mod lend;
+mod looking;
 mod meter;
 mod paid;
 mod payout;
@@ -30,8 +33,9 @@ mod unmined;
 mod unpaid;
 
 pub use clerk::run;
-pub use config::{LedgerSource, Payments, Prices, fee_max};
-pub use desk::{Bill, Desk, DeskError, holder, lock};
+pub use config::{LedgerSource, PaidChain, Payments, Prices, fee_max};
+pub use crowd::lock;
+pub use desk::{Bill, Desk, DeskError, holder};
 pub use meter::{Charging, Meter};
 pub use paid::Paid;
 pub use payout::run as pay_out;

@@ -14,7 +14,7 @@ use network::{
     now_ms,
 };
 use payments::{
-    Address, B256, Ended, Reservation,
+    Address, B256, Ended, Reservation, Till,
     books::{Answer, Entry},
     price::{Quote, Usage},
     scheme::{Refused, Scheme, upto::SessionToken},
@@ -287,11 +287,17 @@ impl Paid {
     /// The headers of a whole answer. `exact` is settled before it leaves, if its chain is quick enough.
     pub async fn head_late(&self, headers: &mut HeaderMap, ended: &Ended) {
         let transaction = match self.kind {
-            Kind::Exact => self.desk.settle_soon(&self.purse).await.map(|hash| hash.to_string()),
+            Kind::Exact => self.settle_soon().await,
             Kind::Session(_) | Kind::Channel(_) => None,
         };
         let announced = self.announce(Some(ended)).unwrap_or(ended.charged);
         self.head(headers, announced, transaction.unwrap_or_default());
+    }
+
+    /// The transaction that settles it, if its chain is quick.
+    async fn settle_soon(&self) -> Option<String> {
+        let cashier = self.desk.cashier(self.payer.network)?;
+        cashier.settle_soon(&self.purse).await.map(|hash| hash.to_string())
     }
 
     /// The headers of a call that broke off: none, but where something was charged of it all the same.
@@ -325,7 +331,7 @@ impl Paid {
             Kind::Exact => {}
             Kind::Session(token) => insert(headers, wire::SESSION, token.expose()),
             Kind::Channel(channel) => {
-                let (state, signed) = self.desk.channel_state(&self.purse, *channel, None);
+                let (state, signed) = channel_state(&self.desk.till, &self.purse, *channel, None);
                 response.extra.insert("chargedAmount".to_owned(), charged.to_string().into());
                 response.extra.insert("channelState".to_owned(), state);
                 if let Some(signed) = signed {
@@ -374,22 +380,20 @@ struct SignedVoucher<'a> {
     signature: &'a str,
 }
 
-impl Desk {
-    /// A channel as we have it, and the payer's newest voucher, in the words of the official clients.
-    pub fn channel_state(&self, purse: &Digest, channel: B256, charged: Option<u128>) -> (Value, Option<Value>) {
-        let books = self.till.books();
-        let facts = books.standing(purse).map(|standing| standing.facts).unwrap_or_default();
-        let record = books.purse(purse);
-        let announced = || record.map_or(facts.total_claimed, |record| record.announced);
-        let charged = charged.unwrap_or_else(announced);
-        let mut state = facts.state(channel);
-        state.insert("chargedCumulativeAmount".to_owned(), charged.to_string().into());
-        let proof = record.and_then(|record| serde_json::from_slice::<ChannelProof<'_>>(&record.proof).ok());
-        let signed = proof.map(|ChannelProof { voucher }| {
+/// A channel as we have it, and the payer's newest voucher, in the words of the official clients.
+pub fn channel_state(till: &Till, purse: &Digest, channel: B256, charged: Option<u128>) -> (Value, Option<Value>) {
+    let books = till.books();
+    let facts = books.standing(purse).map(|standing| standing.facts).unwrap_or_default();
+    let record = books.purse(purse);
+    let announced = || record.map_or(facts.total_claimed, |record| record.announced);
+    let charged = charged.unwrap_or_else(announced);
+    let mut state = facts.state(channel);
+    state.insert("chargedCumulativeAmount".to_owned(), charged.to_string().into());
+    let proof = record.and_then(|record| serde_json::from_slice::<ChannelProof<'_>>(&record.proof).ok());
+    let signed = proof.map(|ChannelProof { voucher }| {
             json!({ "signedMaxClaimable": voucher.max_claimable_amount, "signature": voucher.signature })
         });
-        (Value::Object(state), signed)
-    }
+    (Value::Object(state), signed)
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {

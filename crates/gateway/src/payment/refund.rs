@@ -21,9 +21,11 @@ use protocol::{Bytes, Digest, Milliseconds};
 
 use crate::{
     payment::{
+        cashier::Cashier,
         chain::ChainError,
-        desk::{Bill, Desk, lock},
-        paid::Paid,
+        crowd::lock,
+        desk::{Bill, Desk},
+        paid::{Paid, channel_state},
         unpaid::Unpaid,
     },
     seats::Seats,
@@ -48,7 +50,8 @@ impl Desk {
             Ok((offer, voucher))
         });
         let (offer, voucher) = read.map_err(|refused| self.refuse(bill, refused))?;
-        match self.give_back(&voucher, &offer, seats).await {
+        let cashier = self.cashier_of(&offer).map_err(|refused| self.refuse(bill, refused))?;
+        match cashier.give_back(&voucher, &offer, seats).await {
             Ok(settled) => Err(Unpaid::Refunded(Box::new(settled))),
             Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. })) => {
                 Err(self.corrective(&voucher, bill, error))
@@ -57,6 +60,18 @@ impl Desk {
         }
     }
 
+    /// The offer of a refund's channel. What a call would cost does not matter here.
+    fn channel_offer(&self, payment: &PaymentPayload, bill: &Bill<'_>) -> Result<Offer, Refused> {
+        let Accepted::Terms(terms) = &payment.accepted else { return Err(Refused::Terms("scheme")) };
+        let rate = self.rates().into_iter().next().flatten();
+        let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
+        let is_named = |asset: &Asset| (asset.network, asset.address) == (terms.network, terms.asset);
+        let is_it = |offer: &Offer| offer.scheme == Scheme::Batch && is_named(&offer.asset);
+        offers.into_iter().find(is_it).ok_or(Refused::Terms("asset"))
+    }
+}
+
+impl Cashier {
     async fn give_back(&self, voucher: &Voucher, offer: &Offer, seats: &Seats) -> Result<SettleResponse, Refused> {
         let VoucherKind::Refund(wish) = voucher.kind else { return Err(Refused::Terms("payload.type")) };
         let purse = voucher.purse();
@@ -81,7 +96,7 @@ impl Desk {
         };
         let (payer, network) = (voucher.config.payer, voucher.network);
         let mut settled = SettleResponse::charged(network, payer, amount, hash.to_string());
-        let (mut state, _) = self.channel_state(&purse, voucher.channel, None);
+        let (mut state, _) = channel_state(&self.till, &purse, voucher.channel, None);
         // Whether or not the chain's word of it is final.
         state["balance"] = balance.to_string().into();
         settled.extra.insert("channelState".to_owned(), state);
@@ -188,15 +203,6 @@ impl Desk {
         self.admit_errand(purse, asset)?;
         at_ms.push(now);
         Ok(())
-    }
-
-    /// The offer of a refund's channel. What a call would cost does not matter here.
-    fn channel_offer(&self, payment: &PaymentPayload, bill: &Bill<'_>) -> Result<Offer, Refused> {
-        let Accepted::Terms(terms) = &payment.accepted else { return Err(Refused::Terms("scheme")) };
-        let rate = self.rates().into_iter().next().flatten();
-        let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
-        let is_it = |offer: &Offer| offer.scheme == Scheme::Batch && offer.asset.address == terms.asset;
-        offers.into_iter().find(is_it).ok_or(Refused::Terms("asset"))
     }
 }
 

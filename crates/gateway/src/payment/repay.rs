@@ -10,9 +10,9 @@ use payments::{
 };
 use protocol::{Digest, Milliseconds};
 
-use crate::payment::{chain::ChainError, clerk::Retries, desk::Desk};
+use crate::payment::{cashier::Cashier, chain::ChainError, clerk::Retries};
 
-impl Desk {
+impl Cashier {
     /// Looks after transfers under way, then sends what is owed. A payer that cannot be paid keeps no other waiting.
     pub async fn repay(&self, retries: &mut Retries, now: Milliseconds) {
         self.look_after_repayments().await;
@@ -38,7 +38,7 @@ impl Desk {
 
     async fn look_after_repayments(&self) {
         let under_way = self.till.books().repayments();
-        for repaying in under_way {
+        for repaying in under_way.into_iter().filter(|one| one.owed.network == self.config.network.chain_id()) {
             // The same transaction once more, as long as no block has it: given up only when another one has taken its place.
             if let Ok(Some(has_arrived)) = self.fate_of(&repaying.transaction, &repaying.raw).await {
                 self.note_repaid(&repaying, has_arrived);

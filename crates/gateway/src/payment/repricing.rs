@@ -11,18 +11,19 @@ use payments::B256;
 use protocol::Digest;
 
 use crate::payment::{
+    cashier::Cashier,
     chain::{ChainError, Stand, Written},
-    desk::{Desk, lock},
+    crowd::lock,
     unmined::Place,
 };
 
 /// Transactions that are asked about at the same time.
 const AT_ONCE: usize = 16;
 
-impl Desk {
+impl Cashier {
     /// Looks after what waits for its block for long, and notes for how long that is.
     pub async fn look_after_prices(&self) {
-        let under_way = self.till.books().under_way();
+        let under_way = self.till.books().under_way_on(self.config.network, self.is_first);
         let late = lock(&self.unmined).late(&under_way, Instant::now(), self.pace.unmined);
         if !late.is_empty()
             && let Err(error) = self.raise_prices(late).await

@@ -12,15 +12,12 @@ use futures::StreamExt as _;
 use network::now_ms;
 use payments::{
     B256,
-    books::{Due, Entry},
+    books::{Due, Entry, SendingOn},
     chain::{self, Call, Signature, WalletAsk},
 };
 use protocol::Digest;
 
-use crate::payment::{
-    chain::ChainError,
-    desk::{Desk, lock},
-};
+use crate::payment::{cashier::Cashier, chain::ChainError, crowd::lock, desk::Desk};
 
 /// How long an answer waits for the settlement that its header names.
 const SOON: Duration = Duration::from_secs(3);
@@ -48,10 +45,12 @@ impl Desk {
             let _closed = self.till.note(|books| books.purse(&purse).map(|_| Entry::Closed(purse)));
         }
     }
+}
 
+impl Cashier {
     /// Asks what became of settlements that were sent: whether they lie deep enough, or are gone.
     pub async fn look_after(&self) {
-        let unsure = self.till.books().unsure();
+        let unsure = self.till.books().unsure(self.config.network);
         let of = |due: &Due| due.purse.settling.as_ref().map(|settling| settling.transaction);
         let transactions: BTreeSet<Digest> = unsure.iter().filter_map(of).collect();
         let asked = transactions.into_iter().map(|transaction| async move {
@@ -178,8 +177,8 @@ impl Desk {
         let fees = self.chain.weigh(call, self.key.address()).await?;
         let _sending = self.sending.lock().await;
         let signed = self.chain.sign(call, value, fees, &self.key).await?;
-        let transaction = Digest(signed.hash.0);
-        let noted = self.till.note(|_| Some(Entry::Sending(transaction)));
+        let (network, transaction) = (self.config.network.chain_id(), Digest(signed.hash.0));
+        let noted = self.till.note(|_| Some(Entry::SendingOn(SendingOn { network, transaction })));
         if let Some(ticket) = noted.map_err(|_| ChainError::Journal)? {
             self.till.durable(ticket).await.map_err(|_| ChainError::Journal)?;
         }

@@ -132,7 +132,7 @@ fn let_fall(desk: &Desk, fell: &[Digest], now: Milliseconds) -> Result<(), Refus
 /// charges whose shares come to be due.
 fn value_assets(desk: &Desk) -> Result<(), Refused> {
     let Some(rate) = desk.rate() else { return Ok(()) };
-    for asset in desk.assets.iter().filter(|asset| asset.money.unit != Unit::Opg) {
+    for asset in desk.assets().filter(|asset| asset.money.unit != Unit::Opg) {
         let price = Price { unit: asset.money.unit, per_call: WHOLE, per_input_token: 0, per_output_token: 0 };
         let tariff = Tariff { price, per_mille: 1_000, money: asset.money, rate: Some(rate) };
         if let Ok(whole) = tariff.quote(Usage::default()) {

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use api::{ApiError, Code};
 use network::{axum::http::HeaderMap, now_ms};
 use payments::{
-    Address, B256, Reservation,
+    Address, Reservation,
     books::{Entry, Raise, Wanted},
-    chain::{self, LentApproval, WalletAsk},
     price::{Rate, Tariff},
     scheme::{
-        Asset, Authorised, Claim, Method, Offer, Refused, Scheme, Signer,
+        Asset, Offer, Refused, Scheme, Signer,
         batch::{Voucher, VoucherKind},
         upto::{Session, SessionToken},
     },
@@ -18,16 +17,16 @@ use payments::{
         promise::OFFER_RECEIPT,
         session::{self, SESSION_SIGNATURE, SessionCall},
     },
-    wire::{PaymentPayload, PaymentRequired, WireError, extension, header as wire},
+    wire::{Network, PaymentPayload, PaymentRequired, WireError, extension, header as wire},
 };
 use protocol::Digest;
 
 use crate::{
     aside::aside,
     payment::{
-        chain::ChainError,
-        desk::{Bill, Desk, EVERYBODY, lock},
-        paid::{Kind, Paid, Payer},
+        crowd::{EVERYBODY, lock},
+        desk::{Bill, Desk},
+        paid::{Kind, Paid, Payer, channel_state},
         shown::{Brought, Shown, only, read_payment},
         turns::Turn,
         unpaid::Unpaid,
@@ -137,7 +136,8 @@ impl Desk {
         }
         // After a restart its chain was not asked yet.
         let is_held = books.standing(&purse).is_none_or(|standing| sum <= standing.facts.balance);
-        let is_known = is_held && !self.is_dust(&record.asset, record.spent);
+        let cashier = self.cashier(Network(record.network))?;
+        let is_known = is_held && !cashier.is_dust(&record.asset, record.spent);
         Some(if is_known { voucher.config.payer } else { EVERYBODY })
     }
 
@@ -215,8 +215,8 @@ impl Desk {
     ) -> Result<Paid, Refused> {
         let (payment, now_s) = (&shown.payment, now_ms() / 1_000);
         let claim = shown.claim(offer, now_s)?.sponsored(&payment.extensions, offer, now_s)?;
-        let payer = claim.payer;
-        self.admit_listed(payer)?;
+        let (payer, cashier) = (claim.payer, self.cashier_of(offer)?);
+        cashier.admit_listed(payer)?;
         let tariff = Self::tariff(bill, &offer.asset, rate);
         let max = match offer.scheme {
             Scheme::Upto => self.most_of(&tariff, bill)?,
@@ -225,13 +225,13 @@ impl Desk {
         let split = self.split(bill);
         let wanted = wanted(self, bill, max, &split, identifier(payment)?);
         self.till.refuse_used(&claim.question(offer).id(), &wanted)?;
-        self.admit_payer(&claim, offer)?;
+        cashier.admit_payer(&claim, offer)?;
         self.admit_small(&claim, &offer.asset)?;
-        self.lend_for(&claim, payment, offer, seats).await?;
-        let authorised = self.authorise(claim, offer).await?;
+        cashier.lend_for(&claim, payment, offer, seats).await?;
+        let authorised = cashier.authorise(claim, offer).await?;
         // Others may have been opened meanwhile.
         self.admit_small(authorised.claim(), &offer.asset)?;
-        let turn = self.turn(&authorised, &offer.asset)?;
+        let turn = self.turn(cashier, &authorised, &offer.asset)?;
         let reservation = match self.till.take(&authorised, &wanted, tariff) {
             Ok(reservation) => reservation,
             Err(refused) => {
@@ -248,40 +248,6 @@ impl Desk {
         };
         let (by, is_legacy) = ((offer.scheme, &offer.asset), payment.accepted.is_legacy());
         Ok(self.paid(kind, by, payer, reservation, bill, is_legacy).in_turn(turn))
-    }
-
-    /// Refuses whoever is not among those whose payments are taken, before anything of theirs is looked up or sent anywhere.
-    fn admit_listed(&self, payer: Address) -> Result<(), Refused> {
-        let is_listed = self.config.payers.as_ref().is_none_or(|payers| payers.contains(&payer));
-        if is_listed { Ok(()) } else { Err(Refused::Foreign(payer)) }
-    }
-
-    /// Whether a payment is worth a look at its chain now.
-    fn admit_payer(&self, claim: &Claim, offer: &Offer) -> Result<(), Refused> {
-        let (network, asset) = (offer.asset.network, offer.asset.address);
-        let is_known = self.till.books().knows_payer(network, asset, claim.payer, offer.asset.thousandth());
-        match &claim.signer {
-            Signer::Payer if is_known => self.admit_known(claim.payer),
-            Signer::Payer => self.admit_stranger(),
-            // Refused whatever its chain says. That says only whether the payer is a contract, which is worth telling where there is time.
-            Signer::Unknown { .. } => self.admit_stranger().map_err(|_| Refused::Signer),
-        }
-    }
-
-    /// Asks the chain about a payer, and whether it would take the settlement now: what a token refuses for reasons of its own is not
-    /// served first.
-    async fn authorise(&self, claim: Claim, offer: &Offer) -> Result<Authorised, Refused> {
-        let ask = WalletAsk::new(claim.question(offer));
-        let settlement = chain::pay(claim.scheme, claim.method, offer.asset.address, &claim.proof, claim.cap);
-        let tried = async {
-            let call = settlement.map_err(|error| Refused::WouldFail(error.to_string()))?;
-            self.chain.would_take(&call, self.key.address()).await.map_err(ChainError::into_refused)
-        };
-        let (facts, tried) = tokio::join!(self.chain.wallet(&ask), tried);
-        let facts = facts.map_err(|error| Refused::Chain(error.to_string()))?;
-        // Its own reason first, where there is one.
-        let authorised = claim.settle_against(offer, &facts)?;
-        tried.map(|_| authorised)
     }
 
     fn open_session(
@@ -312,13 +278,14 @@ impl Desk {
         // Read after the price, so that no rise which that has in it is missed.
         let risen_at_ms = self.published.risen_at_ms(&bill.model);
         lock(&self.sessions).check_price(token, &priced, risen_at_ms)?;
+        // In the session's own asset: while no new one is offered an open one pays all the same, and takes no more settlements than its own.
+        let known = self.till.books().purse(&session.purse).map(|purse| (Network(purse.network), purse.asset));
+        let asset = known.and_then(|(network, asset)| self.cashier(network)?.asset(&asset));
+        let asset = asset.ok_or(Refused::UnknownSession)?;
         if session.is_bound {
-            self.check_signed(token, headers, bill).await?;
+            self.check_signed(token, headers, bill, asset.network).await?;
         }
         let rate = self.rate();
-        // In the session's own asset: while no new one is offered an open one pays all the same, and takes no more settlements than its own.
-        let asset = self.till.books().purse(&session.purse).and_then(|purse| self.asset(&purse.asset));
-        let asset = asset.ok_or(Refused::UnknownSession)?;
         let tariff = Self::tariff(bill, asset, rate);
         let max = self.most_of(&tariff, bill)?;
         let split = self.split(bill);
@@ -329,12 +296,18 @@ impl Desk {
     }
 
     /// What is signed for a call of a bound session: the call, and once.
-    async fn check_signed(&self, token: &SessionToken, headers: &HeaderMap, bill: &Bill<'_>) -> Result<(), Refused> {
+    async fn check_signed(
+        &self,
+        token: &SessionToken,
+        headers: &HeaderMap,
+        bill: &Bill<'_>,
+        network: Network,
+    ) -> Result<(), Refused> {
         let signed = only(headers, &[SESSION_SIGNATURE])?.and_then(|value| session::read(value.to_str().ok()?));
         let (at_ms, signature) = signed.ok_or(Refused::Unbound("the header X-Upto-Session-Signature is missing"))?;
         // The path that the payer asked for, which is that of what was offered.
         let (named, path) = (token.clone(), path_of(bill.url).to_owned());
-        let (body, chain_id) = (bill.body.clone(), self.config.network.chain_id());
+        let (body, chain_id) = (bill.body.clone(), network.chain_id());
         let read = aside(body.len(), move || {
             let call = SessionCall::new(named.expose(), &path, &body, at_ms);
             (call, call.signer(chain_id, &signature))
@@ -363,7 +336,10 @@ impl Desk {
             Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. } | Refused::Published(_))) => {
                 Err(self.corrective(&voucher, bill, error))
             }
-            Err(Refused::Full) if self.has_deposited(&voucher) => Err(self.unseated(&voucher)),
+            Err(Refused::Full) => {
+                let cashier = self.cashier_of(offer).ok().filter(|cashier| cashier.has_deposited(&voucher));
+                Err(cashier.map_or_else(|| self.refuse(bill, Refused::Full), |cashier| cashier.unseated(&voucher)))
+            }
             Err(error) => Err(self.refuse(bill, error)),
         }
     }
@@ -377,23 +353,24 @@ impl Desk {
         bill: &Bill<'_>,
         seats: &Seats,
     ) -> Result<Paid, Refused> {
-        self.admit_listed(voucher.config.payer)?;
+        let cashier = self.cashier_of(offer)?;
+        cashier.admit_listed(voucher.config.payer)?;
         if let VoucherKind::Deposit(deposit) = &voucher.kind
             && deposit.amount < offer.min_deposit
         {
             // Each one is a transaction of ours.
             return Err(Refused::Deposit { found: deposit.amount, expected: offer.min_deposit });
         }
-        let mut is_fresh = self.know_channel(voucher, FACTS_LIFE_MS).await?;
+        let mut is_fresh = cashier.know_channel(voucher, FACTS_LIFE_MS).await?;
         if let VoucherKind::Deposit(deposit) = &voucher.kind {
             if !is_fresh {
                 // Its chain is asked about it, whatever is known of its channel.
-                self.admit_channel(voucher)?;
+                cashier.admit_channel(voucher)?;
             }
             if let Some(claim) = voucher.wallet_claim() {
-                self.lend_for(&claim, payment, offer, seats).await?;
+                cashier.lend_for(&claim, payment, offer, seats).await?;
             }
-            self.deposit(voucher, deposit, offer, seats).await?;
+            cashier.deposit(voucher, deposit, offer, seats).await?;
             is_fresh = true;
         }
         let tariff = Self::tariff(bill, &offer.asset, rate);
@@ -403,61 +380,13 @@ impl Desk {
         let reservation = match self.till.take_voucher(voucher, offer, &wanted, tariff) {
             // Its payer may have deposited meanwhile.
             Err(Refused::OverBalance { .. }) if !is_fresh => {
-                self.know_channel(voucher, 0).await?;
+                cashier.know_channel(voucher, 0).await?;
                 self.till.take_voucher(voucher, offer, &wanted, tariff)?
             }
             other => other?,
         };
         let (kind, by) = (Kind::Channel(voucher.channel), (offer.scheme, &offer.asset));
         Ok(self.paid(kind, by, voucher.config.payer, reservation, bill, false))
-    }
-
-    /// A payment by Permit2 may bring its payer's own approval, where no other came with it.
-    async fn lend_for(
-        &self,
-        claim: &Claim,
-        payment: &PaymentPayload,
-        offer: &Offer,
-        seats: &Seats,
-    ) -> Result<(), Refused> {
-        let needs_one = claim.method == Method::Permit2 && claim.approved == 0 && claim.signer == Signer::Payer;
-        if needs_one && let Some(approval) = LentApproval::brought(&payment.extensions, claim.payer, claim.cap, offer)?
-        {
-            if !self.needs_approval(claim.question(offer), claim.cap).await? {
-                return Ok(());
-            }
-            // One place for all that a payer is lent: approvals are made up as quickly as payments.
-            let id = crypto::hash("og/loan/v1", &[claim.payer.as_slice()]);
-            self.may_run_errand(&id, &offer.asset)?;
-            let customer = self.customer(&id, &offer.asset, claim.payer);
-            seats.without((id, customer), self.lend(&approval)).await?;
-        }
-        Ok(())
-    }
-
-    /// Asks the chain about a channel where that was not done for `life_ms`, and says whether it was asked now.
-    pub async fn know_channel(&self, voucher: &Voucher, life_ms: u64) -> Result<bool, Refused> {
-        let purse = voucher.purse();
-        let known = self.till.books().standing(&purse).map(|standing| standing.facts.asked_at_ms);
-        if known.is_some_and(|at_ms| now_ms().saturating_sub(at_ms) < life_ms) {
-            return Ok(false);
-        }
-        self.admit_channel(voucher)?;
-        self.ask_channel(purse, voucher.channel).await.map_err(|error| Refused::Chain(error.to_string()))?;
-        Ok(true)
-    }
-
-    /// Whether a channel is worth a look at its chain now.
-    fn admit_channel(&self, voucher: &Voucher) -> Result<(), Refused> {
-        let is_stranger = self.till.books().purse(&voucher.purse()).is_none();
-        if is_stranger { self.admit_stranger() } else { self.admit_known(voucher.config.payer) }
-    }
-
-    /// Learns what the chain says of a channel now.
-    pub async fn ask_channel(&self, purse: Digest, channel: B256) -> Result<(), ChainError> {
-        let facts = self.chain.channel_at_depth(channel, self.config.confirmations).await?;
-        self.till.books().note_facts(purse, facts);
-        Ok(())
     }
 
     fn paid(
@@ -476,7 +405,7 @@ impl Desk {
     /// The offers with the channel's state as we have it and the payer's own last voucher as its proof.
     pub fn corrective(&self, voucher: &Voucher, bill: &Bill<'_>, refused: Refused) -> Unpaid {
         let reason = refused.reason().to_owned();
-        let required = match self.required(bill, Some(reason)) {
+        let required = match self.required_on(bill, Some(reason), Some(voucher.network)) {
             Ok(required) => required,
             Err(error) => return Unpaid::Error(unpriced(&error)),
         };
@@ -506,11 +435,12 @@ impl Desk {
             (books.is_published(&purse, voucher.max_claimable), books.is_published(&purse, newest))
         };
         let charged = self.taken(&purse, is_public);
-        let (state, signed) = self.channel_state(&purse, voucher.channel, charged);
+        let (state, signed) = channel_state(&self.till, &purse, voucher.channel, charged);
         // Who shows what stands in a claim may be anybody, and is shown nothing that does not.
         let signed = signed.filter(|_| !is_public || is_newest_public);
         for terms in required.accepts.iter_mut() {
-            if terms.scheme == Scheme::Batch.word() && terms.asset == voucher.config.token {
+            let is_its_own = (terms.network, terms.asset) == (voucher.network, voucher.config.token);
+            if is_its_own && terms.scheme == Scheme::Batch.word() {
                 terms.extra.insert("channelState".to_owned(), state.clone());
                 if let Some(signed) = &signed {
                     terms.extra.insert("voucherState".to_owned(), signed.clone());

@@ -10,7 +10,7 @@ use payments::{
 };
 use protocol::Digest;
 
-use crate::payment::desk::{Desk, lock, one_for_all};
+use crate::payment::{cashier::Cashier, crowd::lock, desk::Desk};
 
 /// Payments of one payer that may wait for a settlement that costs more than they are worth, before it makes another of their kind: sessions
 /// as many as are cut off together when we start again, or close in one moment.
@@ -20,7 +20,12 @@ const OPEN_SESSIONS_MAX: usize = 16;
 
 impl Desk {
     /// The turn of a payment. Taken last, of what is paid for: what nobody signed, or nobody can pay, takes none.
-    pub fn turn(self: &Arc<Self>, authorised: &Authorised, asset: &Asset) -> Result<Option<Turn>, Refused> {
+    pub fn turn(
+        self: &Arc<Self>,
+        cashier: &Arc<Cashier>,
+        authorised: &Authorised,
+        asset: &Asset,
+    ) -> Result<Option<Turn>, Refused> {
         // The till says why it is not taken.
         if self.till.books().open(authorised, now_ms()).is_err() {
             return Ok(None);
@@ -28,11 +33,12 @@ impl Desk {
         let (claim, purse) = (authorised.claim(), authorised.id());
         let (payer, is_dust) = (claim.payer, claim.scheme == Scheme::Exact && claim.cap < asset.thousandth());
         lock(&self.fruitless).take(payer, now_ms()).map_err(|_| Refused::Fruitless)?;
-        if is_dust && let Err(crowded) = one_for_all(&self.dust) {
+        if is_dust && let Err(crowded) = cashier.take_dust_turn() {
             lock(&self.fruitless).put_back(payer);
             return Err(crowded);
         }
-        Ok(Some(Turn { desk: Arc::clone(self), purse, payer, is_dust, is_taken: true }))
+        let (desk, cashier) = (Arc::clone(self), Arc::clone(cashier));
+        Ok(Some(Turn { desk, cashier, purse, payer, is_dust, is_taken: true }))
     }
 
     /// Refuses one more payment to a payer of whose payments some wait that were charged less than their settlement costs, or many sessions
@@ -61,6 +67,7 @@ impl Desk {
 /// gas is back: else the same would take all such turns for nothing.
 pub struct Turn {
     desk: Arc<Desk>,
+    cashier: Arc<Cashier>,
     purse: Digest,
     payer: Address,
     is_dust: bool,
@@ -81,7 +88,7 @@ impl Drop for Turn {
             lock(&self.desk.fruitless).put_back(self.payer);
         }
         if self.is_dust && (spent == 0 || !self.is_taken) {
-            self.desk.put_dust_turn_back();
+            self.cashier.put_dust_turn_back();
         }
     }
 }

@@ -54,6 +54,11 @@ impl Unmined {
         }
     }
 
+    /// How many were under way when they were noted last.
+    pub fn count(&self) -> usize {
+        self.seen.len()
+    }
+
     /// For how long the one waits for a block that has waited for longest.
     pub fn longest(&self, now: Instant) -> Duration {
         let waiting = self.seen.values().filter(|seen| seen.place == Place::Waiting);

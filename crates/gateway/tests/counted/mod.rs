@@ -66,7 +66,8 @@ pub async fn stage_of(behaviour: Behaviour, pace: Pace, tricks: &[&str], counter
 }
 
 fn payments(chain: &Chain) -> Payments {
-    let mut payments = Payments { opg: None, payouts: Duration::from_secs(60), ..paid::payments(chain) };
+    let mut payments = Payments { payouts: Duration::from_secs(60), ..paid::payments(chain) };
+    payments.chains[0].opg = None;
     payments.prices.by_model = BTreeMap::from([("wild".to_owned(), Price::FREE)]);
     payments
 }

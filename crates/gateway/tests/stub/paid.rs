@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use gateway::{Config, Gateway, LedgerSource, Payments, Prices};
+use gateway::{Config, Gateway, LedgerSource, PaidChain, Payments, Prices};
 use network::now_ms;
 use payments::{
     Address, B256,
@@ -54,7 +54,7 @@ pub async fn paid_within(behaviour: Behaviour, window: Duration) -> Paid {
 pub async fn paid_beside(has_ledger: bool) -> Paid {
     let beside = |payments: &mut Payments| {
         if has_ledger {
-            payments.ledger = Some(ledger(vec![payments.rpc.clone()]));
+            payments.ledger = Some(ledger(vec![payments.chains[0].rpc.clone()]));
         }
     };
     paid_as(Behaviour::Honest, pace(), beside).await
@@ -92,26 +92,33 @@ pub fn ledger(rpcs: Vec<String>) -> LedgerSource {
     LedgerSource { rpcs, began_at_ms: now_ms(), rate_age: Duration::from_secs(3_600) }
 }
 
+/// A chain that payers pay on, of this number and with these answers.
+pub fn paid_on(network: Network, chain: &Chain) -> PaidChain {
+    PaidChain {
+        rpc: chain.server.url(),
+        network,
+        fee_max: gateway::fee_max(network),
+        usdc: Some(USDC),
+        opg: Some(OPG),
+        confirmations: 0,
+        payers: None,
+    }
+}
+
 /// What a gateway takes for its calls, over this chain: dollars by the token, and nothing for calls of `risk`.
 pub fn payments(chain: &Chain) -> Payments {
     let price =
         Price { unit: Unit::Usd, per_call: 0, per_input_token: WHOLE / 1_000_000, per_output_token: WHOLE / 100_000 };
     Payments {
-        rpc: chain.server.url(),
-        network: Network::BASE,
-        fee_max: gateway::fee_max(Network::BASE),
-        usdc: Some(USDC),
-        opg: Some(OPG),
+        chains: vec![paid_on(Network::BASE, chain)],
         secret: [9; 32],
         facilitator_secret: [8; 32],
         pay_to: None,
-        payers: None,
         public_url: None,
         prices: Prices { default: price, by_model: BTreeMap::from([("risk".to_owned(), Price::FREE)]) },
         usd_per_opg: Some(WHOLE / 10),
         session_cap: WHOLE / 10,
         idle: Duration::from_secs(60),
-        confirmations: 0,
         window: Duration::from_secs(60),
         payouts: Duration::from_millis(200),
         merchants: Vec::new(),

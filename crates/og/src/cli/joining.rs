@@ -1,4 +1,4 @@
-//! What is said to make a node of one's own, and to enter it into the ledger.
+//! What is said to make a node of one's own, to enter it into the ledger, and to have it paid.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -46,4 +46,32 @@ pub struct NodeRegister {
     /// OPG; without it, the least that its role takes.
     #[arg(long, allow_negative_numbers = true)]
     pub stake: Option<String>,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  og node payments --dir mine --name my-gateway --chain ledger\n  og node payments --dir mine --name my-gateway --chain base --rpc https://… --confirmations 10\n\nThe gateway takes payments from its next start on. The addresses that are told need coins of that chain for gas; prices of models whose publishers say none stand in the file that is written."
+)]
+pub struct NodePayments {
+    /// Name of the gateway in the folder's network.
+    #[arg(long)]
+    pub name: String,
+    /// The chain that payers pay on: base, base-sepolia, ledger (this network's own), or a CAIP-2 name such as eip155:8453.
+    #[arg(long)]
+    pub chain: String,
+    /// JSON-RPC of that chain; without it, a validator's where it is the network's own ledger.
+    #[arg(long, value_name = "URL")]
+    pub rpc: Option<String>,
+    /// Blocks that must lie on what happens there before it counts; without it, none on the network's own ledger and 10 elsewhere.
+    #[arg(long, value_name = "BLOCKS")]
+    pub confirmations: Option<u64>,
+    /// The most that is offered for a unit of gas, in billionths of the chain's coin; without it, as its network has it.
+    #[arg(long, value_name = "GWEI")]
+    pub fee_gwei_max: Option<u32>,
+    /// The key of the folder that settles by its first address, and for other servers by its second; without it, one is made.
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// Address that paid calls reach the gateway by, where it stands behind others: offers name it.
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<gateway::PublicUrl>,
 }

@@ -13,16 +13,18 @@ pub enum PaidOn {
 // No doc comment: it would take the place of the devnet's own.
 #[derive(Args, Clone)]
 pub struct PaidCalls {
-    /// Calls have prices: the gateway takes x402 payments on the devnet's Base. Once said, a network keeps it.
+    /// Calls have prices: the gateway takes x402 payments on the devnet's Base and on its ledger; with --base-rpc on that Base alone. Once
+    /// said, a network keeps it.
     #[arg(long)]
     pub paid: bool,
     /// Address that paid calls reach the gateway by, where it stands behind others: offers name it. Once said, a network keeps it.
     #[arg(long, value_name = "URL")]
     pub public_url: Option<gateway::PublicUrl>,
-    /// The same on this chain: base, base-sepolia, or ledger, where OPG is the coin. Once said, a network keeps it.
+    /// The same on this chain alone: base, base-sepolia, or ledger, where OPG is the coin; on this one too where a network is paid elsewhere
+    /// already.
     #[arg(long, value_name = "CHAIN")]
     pub paid_on: Option<PaidOn>,
-    /// JSON-RPC of the chain that payers pay on; without it, the devnet's Base or its ledger.
+    /// JSON-RPC of the chain that --paid-on names, or of the first one; without it, the devnet's Base or its ledger.
     #[arg(long, value_name = "URL")]
     pub paid_rpc: Option<String>,
     /// Take payments on the devnet's Base from keys that are not its own too, until it is stopped: what they sign is good on the real

@@ -13,6 +13,7 @@ mod limits;
 mod model;
 mod module;
 mod node;
+mod paid;
 mod pay;
 mod proof;
 mod receipt;

@@ -11,7 +11,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{describe, join, model, show};
+use super::{describe, join, model, paid, show};
 use crate::{
     amount::opg,
     cli::{Common, Node, NodeServe, NodeStart},
@@ -34,6 +34,7 @@ pub async fn run(common: &Common, command: Node) -> Result<()> {
         Node::Start(options) => start(options).await,
         Node::Init(options) => join::init(common, &options).await,
         Node::Register(options) => join::register(&Remote::new(common), common, &options).await,
+        Node::Payments(options) => paid::begin(&Home::new(common.dir.clone()), common, &options).await,
         Node::Serve(options) => serve(&Remote::new(common), common, &options).await,
         Node::Describe(options) => describe::describe(&Remote::new(common), common, &options).await,
         Node::Show { node } => describe::show_node(&Remote::new(common), common, &node).await,

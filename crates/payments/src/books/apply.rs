@@ -74,8 +74,9 @@ impl Books {
                 self.repaying.remove(&wallet_of(&repaying.owed));
             }
             Entry::Repaid(repaying) => self.put_repaid(&repaying.owed),
-            Entry::Sending(transaction) => self.put_sending(transaction, true),
-            Entry::Sent(transaction) => self.put_sending(transaction, false),
+            Entry::Sending(transaction) => self.put_sending(*transaction, None),
+            Entry::SendingOn(sending) => self.put_sending(sending.transaction, Some(sending.network)),
+            Entry::Sent(transaction) => self.drop_sending(transaction),
             Entry::Valued(valued) => self.put_valued(valued),
             Entry::Worth(worth) => self.put_worth(worth),
             Entry::Announced(told) => {

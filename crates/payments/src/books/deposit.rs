@@ -2,9 +2,12 @@
 
 use protocol::Digest;
 
-use crate::books::{
-    entry::{Depositing, Entry},
-    state::Books,
+use crate::{
+    books::{
+        entry::{Depositing, Entry},
+        state::Books,
+    },
+    wire::Network,
 };
 
 /// What is known of a deposit.
@@ -38,7 +41,9 @@ impl Books {
         Some(if has_arrived { Entry::Deposited(deposit.clone()) } else { Entry::Undeposited(*id) })
     }
 
-    pub fn deposits_under_way(&self) -> Vec<Depositing> {
-        self.depositing.values().cloned().collect()
+    /// Those of one chain.
+    pub fn deposits_under_way(&self, network: Network) -> Vec<Depositing> {
+        let is_there = |depositing: &&Depositing| Network::of_transaction(&depositing.raw) == Some(network);
+        self.depositing.values().filter(is_there).cloned().collect()
     }
 }

@@ -275,7 +275,8 @@ protocol::choice! {
         Repriced(Repriced) = 37, "repriced";
         /// What stands was charged in; only where a journal is begun anew.
         Converted(Converted) = 38, "converted";
-        /// A transaction is about to be sent on which nothing depends here but the turn of what comes behind it.
+        /// A transaction is about to be sent on which nothing depends here but the turn of what comes behind it; of a journal that is of
+        /// one chain.
         Sending(Digest) = 39, "sending";
         /// Its chain has it, or took another in its place.
         Sent(Digest) = 40, "sent";
@@ -285,7 +286,14 @@ protocol::choice! {
         Worth(Worth) = 42, "worth";
         /// An answer was refuted or withheld: the ledger says that its charge is owed to its payer, so that it stays charged here.
         Fell(Refunded) = 43, "fell";
+        /// The same as [`Entry::Sending`], on a chain that is named.
+        SendingOn(SendingOn) = 44, "sending_on";
     }
+}
+
+protocol::record! {
+    /// A transaction under way, and the chain that takes it.
+    SendingOn { network: u64, transaction: Digest, }
 }
 
 protocol::record! {

@@ -24,7 +24,8 @@ pub use deposit::DepositStanding;
 pub use entry::{
     ANSWERS_MAX, Answer, AnswerEnded, CallRecord, Charged, Converted, Delivered, Deposited, Depositing, Entry, Freed,
     HOLDERS_MAX, Lost, MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised,
-    Refunded, Repaying, Repriced, Returning, Revenue, Settled, Settling, Unsettled, Valued, Worth, WrittenOff,
+    Refunded, Repaying, Repriced, Returning, Revenue, SendingOn, Settled, Settling, Unsettled, Valued, Worth,
+    WrittenOff,
 };
 pub use index::{STRANGERS_MAX, USED_MAX, USED_OF_ONE};
 pub use open::Wanted;

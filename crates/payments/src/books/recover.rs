@@ -4,7 +4,7 @@ use protocol::{Canonical as _, DecodeError, Milliseconds};
 use thiserror::Error;
 
 use crate::books::{
-    entry::{Deposited, Entry, Freed, Lost, Owed, Raise, Repriced, Revenue},
+    entry::{Deposited, Entry, Freed, Lost, Owed, Raise, Repriced, Revenue, SendingOn},
     state::Books,
 };
 
@@ -76,7 +76,10 @@ impl Books {
         );
         entries.extend(self.repaying.values().cloned().map(Entry::Repaying));
         entries.extend(self.returning.values().cloned().map(Entry::Returning));
-        entries.extend(self.sending.iter().copied().map(Entry::Sending));
+        entries.extend(self.sending.iter().map(|(transaction, network)| match network {
+            Some(network) => Entry::SendingOn(SendingOn { network: *network, transaction: *transaction }),
+            None => Entry::Sending(*transaction),
+        }));
         let repriced = self.repriced.iter().flat_map(|(first, again)| again.iter().map(move |again| (*first, *again)));
         entries.extend(repriced.map(|(transaction, again)| Entry::Repriced(Repriced { transaction, again })));
         entries.extend(self.lost.iter().map(|((network, asset), (amount, count))| {

@@ -3,9 +3,12 @@
 
 use protocol::Digest;
 
-use crate::books::{
-    entry::{Entry, Raise, Returning},
-    state::Books,
+use crate::{
+    books::{
+        entry::{Entry, Raise, Returning},
+        state::Books,
+    },
+    wire::Network,
 };
 
 /// Sums of a channel's published vouchers that are remembered: the highest ones. Each stands in a claim of ours, which cost gas.
@@ -36,8 +39,10 @@ impl Books {
         self.returning.get(purse)
     }
 
-    pub fn returns_under_way(&self) -> Vec<Returning> {
-        self.returning.values().cloned().collect()
+    /// Those of one chain.
+    pub fn returns_under_way(&self, network: Network) -> Vec<Returning> {
+        let is_there = |returning: &&Returning| Network::of_transaction(&returning.raw) == Some(network);
+        self.returning.values().filter(is_there).cloned().collect()
     }
 
     /// Before a channel's voucher is shown to everybody. `None` where it was before.

@@ -11,6 +11,7 @@ use crate::{
     },
     price::Holder,
     scheme::Scheme,
+    wire::Network,
 };
 
 /// A purse that is to be settled now: `amount` in all, `fresh` of it not settled yet.
@@ -34,10 +35,15 @@ pub struct Waiting {
     pub fresh: u128,
 }
 
+/// Whether a purse is of a chain.
+fn on(network: Network) -> impl Fn(&&PurseRecord) -> bool {
+    move |purse| purse.network == network.chain_id()
+}
+
 impl Books {
-    /// Payments that are over and unsettled: first what can be settled for the shortest time, and of that the most.
-    pub fn waiting(&self) -> Vec<Waiting> {
-        let payments = self.index.unsettled.iter().filter_map(|id| self.purses.get(id));
+    /// Payments on one chain that are over and unsettled: first what can be settled for the shortest time, and of that the most.
+    pub fn waiting(&self, network: Network) -> Vec<Waiting> {
+        let payments = self.index.unsettled.iter().filter_map(|id| self.purses.get(id)).filter(on(network));
         let waiting = payments.filter_map(|purse| {
             let fresh = self.fresh_of(purse, 1)?;
             let PurseRecord { id, scheme, asset, expires_at_s, cap, .. } = purse;
@@ -48,12 +54,19 @@ impl Books {
         waiting
     }
 
-    /// Channels with at least `least` to claim, or whose payer withdraws: first of what there is the most.
-    pub fn claimable(&self, least: u128) -> Vec<Due> {
-        let channels = self.index.unclaimed.iter().filter_map(|id| self.purses.get(id));
+    /// Channels on one chain with at least `least` to claim, or whose payer withdraws: first of what there is the most.
+    pub fn claimable(&self, network: Network, least: u128) -> Vec<Due> {
+        let channels = self.index.unclaimed.iter().filter_map(|id| self.purses.get(id)).filter(on(network));
         let mut due: Vec<Due> = channels.filter_map(|purse| self.due_of_purse(purse, least)).collect();
         due.sort_by_key(|due| Reverse(due.fresh));
         due
+    }
+
+    /// Chains on which something is to be settled, or is on its way.
+    pub fn networks_open(&self) -> BTreeSet<u64> {
+        let purses = self.index.unsettled.iter().chain(&self.index.unclaimed).chain(&self.index.settling);
+        let owed = self.owed.iter().filter(|(_, amount)| **amount > 0).map(|((network, _, _), _)| *network);
+        purses.filter_map(|id| self.purses.get(id)).map(|purse| purse.network).chain(owed).collect()
     }
 
     /// What is to be settled of one purse now.
@@ -82,14 +95,15 @@ impl Books {
         is_due.then_some(fresh)
     }
 
-    /// Settlements that were under way when the books were closed: their chain is to be asked what became of them.
-    pub fn unsure(&self) -> Vec<Due> {
+    /// Settlements on one chain that were under way when the books were closed: it is to be asked what became of them.
+    pub fn unsure(&self, network: Network) -> Vec<Due> {
         let unsure = |purse: &PurseRecord| {
             let settling = purse.settling.as_ref()?;
             let fresh = settling.amount.saturating_sub(purse.settled);
             Some(Due { purse: purse.clone(), amount: settling.amount, fresh })
         };
-        self.index.settling.iter().filter_map(|id| unsure(self.purses.get(id)?)).collect()
+        let settling = self.index.settling.iter().filter_map(|id| self.purses.get(id)).filter(on(network));
+        settling.filter_map(unsure).collect()
     }
 
     /// Sessions to close: used up below `least`, older than their last use allows, or near their deadline.

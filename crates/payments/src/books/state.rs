@@ -54,8 +54,9 @@ pub struct Books {
     pub(super) returning: BTreeMap<Digest, Returning>,
     /// Other hashes of transactions that were sent again at a higher price, by the one that they had first.
     pub(super) repriced: BTreeMap<Digest, Vec<Digest>>,
-    /// Transactions on which nothing depends but the turn of what comes behind them, and whose end is not known: sweeps and loans.
-    pub(super) sending: BTreeSet<Digest>,
+    /// Transactions on which nothing depends but the turn of what comes behind them, and whose end is not known: sweeps and loans. Each
+    /// with its chain, where the journal names it.
+    pub(super) sending: BTreeMap<Digest, Option<u64>>,
     /// Sums of vouchers that stand in claims, by purse.
     pub(super) published: BTreeMap<Digest, BTreeSet<u128>>,
     /// What was charged and can never be settled, by network and asset, and how many payments.

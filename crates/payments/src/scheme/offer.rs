@@ -169,12 +169,16 @@ impl Offer {
 
     /// The offer of `offers` that a payment takes up; else how the nearest one differs.
     pub fn taken<'a>(offers: &'a [Self], payment: &PaymentPayload) -> Result<&'a Self, Refused> {
-        let mut nearest = Refused::Terms("scheme");
+        let (mut nearest, mut is_of_its_chain) = (Refused::Terms("scheme"), false);
         for offer in offers.iter().filter(|offer| offer.is_named_by(payment)) {
-            match offer.is_taken_by(payment) {
+            let refused = match offer.is_taken_by(payment) {
                 Ok(()) if offer.fits_method(payment) => return Ok(offer),
-                Ok(()) => nearest = Refused::Terms("extra.assetTransferMethod"),
-                Err(refused) => nearest = refused,
+                Ok(()) => Refused::Terms("extra.assetTransferMethod"),
+                Err(refused) => refused,
+            };
+            let is_nearer = offer.asset.network == payment.accepted.network();
+            if is_nearer || !is_of_its_chain {
+                (nearest, is_of_its_chain) = (refused, is_nearer);
             }
         }
         Err(nearest)

@@ -2,7 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
+use alloy_rlp::{Decodable, Header};
+
 use crate::wire::json::WireError;
+
+/// The kind of transactions that are made here: EIP-1559's.
+const TRANSACTION: u8 = 2;
 
 /// An EVM chain: `eip155:<id>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +28,16 @@ impl Network {
     /// The name that version 1 of the protocol has for it.
     pub fn legacy_name(self) -> Option<&'static str> {
         LEGACY.iter().find(|(_, network)| *network == self).map(|(name, _)| *name)
+    }
+
+    /// The chain that takes a signed transaction of the kind that is made here; `None` of any other bytes.
+    pub fn of_transaction(raw: &[u8]) -> Option<Self> {
+        let (kind, mut rest) = raw.split_first()?;
+        let list = Header::decode(&mut rest).ok()?;
+        if *kind != TRANSACTION || !list.list {
+            return None;
+        }
+        u64::decode(&mut rest).ok().map(Self)
     }
 
     pub fn from_legacy_name(name: &str) -> Option<Self> {
@@ -66,6 +81,17 @@ mod tests {
             ["", "eip155", "eip155:", "eip155:0", "eip155:08453", "eip155:+1", "EIP155:1", "solana:1", "8453", "base"]
         {
             assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_says_which_chain_takes_it() {
+        // The head of a list of twelve fields, and the first one of them: 8,453.
+        let begins = [2, 0xf8, 0x6c, 0x82, 0x21, 0x05];
+        let raw = [begins.as_slice(), &[0; 107]].concat();
+        assert_eq!(Network::of_transaction(&raw), Some(Network::BASE));
+        for bytes in [[].as_slice(), &[2], &begins, &raw[1..], &[2, 0x82, 0x21, 0x05], &[9, 8]] {
+            assert_eq!(Network::of_transaction(bytes), None, "{bytes:?}");
         }
     }
 

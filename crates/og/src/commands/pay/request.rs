@@ -79,7 +79,7 @@ impl Call {
     pub fn get(url: &str, gateway: &str) -> Result<Self> {
         let (url, uri) = place(url, gateway)?;
         let headers = HeaderMap::from_iter([own_name()]);
-        Ok(Self { url, method: Method::GET, uri, headers, body: Bytes::new() })
+        Ok(Self { url, asks_opening: false, method: Method::GET, uri, headers, body: Bytes::new() })
     }
 
     /// What a session is for: the method and the address without its query, as the official clients count it.
