@@ -223,10 +223,10 @@ async fn a_chain_that_is_away_is_not_offered_until_it_is_back_and_keeps_nothing_
 async fn who_may_pay_on_one_chain_is_that_chains_own_question() {
     let nobody = |payments: &mut Payments| payments.chains[0].payers = Some(BTreeSet::new());
     let (stage, _second) = paid_on_two(Network::LEDGER, nobody).await;
-    let required = stage.offers("").await;
-    let refused = stage.ask(&signed(&required, Network::BASE, Scheme::Exact, 1), "").await;
+    let offered = stage.offers("").await;
+    let refused = stage.ask(&signed(&offered, Network::BASE, Scheme::Exact, 1), "").await;
     assert_eq!(required(&refused).error.unwrap(), "foreign_payer");
-    assert_eq!(stage.ask(&signed(&required, Network::LEDGER, Scheme::Exact, 1), "").await.status, 200);
+    assert_eq!(stage.ask(&signed(&offered, Network::LEDGER, Scheme::Exact, 1), "").await.status, 200);
 }
 
 #[tokio::test]

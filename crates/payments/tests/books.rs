@@ -96,7 +96,7 @@ struct World {
 }
 
 /// One of the receipts that a history's answers have.
-fn receipt_of(index: u64) -> Digest {
+fn receipt_of(index: usize) -> Digest {
     Digest([u8::try_from(index % 256).unwrap(); 32])
 }
 
