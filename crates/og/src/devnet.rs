@@ -77,9 +77,18 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     Ok(())
 }
 
+fn lock_of(home: &Home) -> PathBuf {
+    home.folder().join("devnet.lock")
+}
+
+/// Whether a devnet runs in this folder, or ran.
+pub fn is_folder(home: &Home) -> bool {
+    lock_of(home).exists()
+}
+
 /// Keeps another devnet from the folder until dropped.
 fn alone(home: &Home) -> Result<File> {
-    let (folder, path) = (home.folder().display(), home.folder().join("devnet.lock"));
+    let (folder, path) = (home.folder().display(), lock_of(home));
     std::fs::create_dir_all(home.folder()).with_context(|| format!("failed to make {folder}"))?;
     let failed = || format!("failed to lock {}", path.display());
     let lock = File::options().create(true).truncate(false).write(true).open(&path).with_context(failed)?;

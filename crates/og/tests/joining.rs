@@ -259,6 +259,8 @@ fn who_takes_no_payments_is_told_why(devnet: &Devnet, operator: &Operator) {
         |name, chain, more: &[&'static str]| [&["node", "payments", "--name", name, "--chain", chain], more].concat();
     let refused = |arguments: &[&str], words: &[&str]| operator.refused(arguments, words);
     operator.init("worker", "spare", &[]);
+    let in_its_folder = devnet.og(&payments("gateway", "ledger", &[]));
+    assert!(in_its_folder.stderr.contains("hint: og devnet --paid"), "{in_its_folder:?}");
     refused(&payments("nobody", "ledger", &[]), &["no node \"nobody\""]);
     refused(&payments("spare", "ledger", &[]), &["spare has the role worker, a gateway's expected", "hint: --name"]);
     refused(&payments("gateway", "ledger", &[]), &["another folder says how it is paid", "hint: --dir"]);

@@ -57,7 +57,7 @@ struct Chain {
     transactions_under_way: usize,
 }
 
-/// What answers that stand for good were charged in one asset, the same in OPG by the rates of then, what the gateway, which owes the OPG,
+/// What answers that are decided were charged in one asset, the same in OPG by the rates of then, what the gateway, which owes the OPG,
 /// gained by the rate since (below zero: lost), in OPG too, and what was charged in that asset and never came. Base units.
 #[derive(Serialize)]
 struct Paid {

@@ -43,7 +43,7 @@ pub struct Claim {
     /// A key of the folder that the ledger knows: it has acted there, or has OPG.
     #[arg(long, value_name = "NAME")]
     pub key: String,
-    /// An opening, or an answer that has it; without it, what og chat and og infer kept.
+    /// An opening, or an answer that has it; without it, what og chat, og infer and og pay kept.
     #[arg(long, value_name = "FILE")]
     pub opening: Option<PathBuf>,
 }

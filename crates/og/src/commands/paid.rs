@@ -10,6 +10,7 @@ use serde_json::json;
 use super::show;
 use crate::{
     cli::{Common, NodePayments},
+    devnet,
     home::{Home, Network},
     keys,
     paid::{self, Begun, Keys},
@@ -68,6 +69,11 @@ pub async fn begin(home: &Home, common: &Common, options: &NodePayments) -> Resu
 /// A gateway whose key is here.
 fn check_gateway(home: &Home, network: &Network, name: &str) -> Result<()> {
     let entry = network.node(name)?;
+    ensure!(
+        !devnet::is_folder(home),
+        "{} is a devnet's, which says itself how its gateways are paid; hint: og devnet --paid, or --dir of a folder that og node init made",
+        home.folder().display()
+    );
     ensure!(
         entry.role == "gateway",
         "{name} has the role {}, a gateway's expected; hint: --name of a gateway, og node init --role gateway makes one",
