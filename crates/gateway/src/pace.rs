@@ -42,8 +42,8 @@ pub struct Pace {
     pub counting_max: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
-    /// Deposits, refunds and loans that calls wait for at the same time, before they are answered: of who paid here before, and as many of all
-    /// others.
+    /// Deposits, refunds and loans that calls wait for on one chain at the same time, before they are answered: of who paid here before, and
+    /// as many of all others.
     pub chain_waits_max: usize,
     /// Longest that a call whose chain has what it waited for waits for its places then.
     pub places_wait: Duration,

@@ -3,9 +3,13 @@
 
 mod stub;
 
-use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use gateway::{Config, Payments};
+use gateway::{Config, Pace, Payments};
 use network::now_ms;
 use payments::{
     Address, B256,
@@ -38,6 +42,11 @@ fn coin() -> Address {
 
 /// A gateway that is paid on Base, and on another chain.
 async fn paid_on_two(network: Network, change: impl FnOnce(&mut Payments)) -> (Paid, Chain) {
+    paced_on_two(pace(), network, change).await
+}
+
+/// The same at another pace.
+async fn paced_on_two(pace: Pace, network: Network, change: impl FnOnce(&mut Payments)) -> (Paid, Chain) {
     let second = Chain::start().await;
     let mut other = paid_on(network, &second);
     if network == Network::LEDGER {
@@ -47,7 +56,7 @@ async fn paid_on_two(network: Network, change: impl FnOnce(&mut Payments)) -> (P
         payments.chains.push(other);
         change(payments);
     };
-    (paid_as(Behaviour::Honest, pace(), both).await, second)
+    (paid_as(Behaviour::Honest, pace, both).await, second)
 }
 
 /// What is asked for on one chain.
@@ -217,6 +226,30 @@ async fn a_chain_that_is_away_is_not_offered_until_it_is_back_and_keeps_nothing_
     assert_eq!(answer.status, 200, "{}", answer.body);
     stage.chain.is_away.store(false, Ordering::Relaxed);
     until_offered(&stage, &both).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_chain_without_blocks_has_no_place_of_who_waits_for_another() {
+    let (stage, second) = paced_on_two(Pace { chain_waits_max: 1, ..pace() }, TWIN, |_| {}).await;
+    let stage = Arc::new(stage);
+    let required = stage.offers("").await;
+    let deposit = |network, seed| {
+        let (payer, terms) = (other_payer(seed), terms(&required, network, Scheme::Batch));
+        let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+        let channel = Channel::of(&terms, &payer, B256::ZERO).unwrap();
+        let payload = channel.deposit(&payer, &terms, least, B256::ZERO, now_ms() / 1_000).unwrap();
+        line(&Channel::payment(&required, &terms, payload))
+    };
+    second.tell(|told| told.is_held_back = true);
+    let (asked, first) = (Arc::clone(&stage), deposit(TWIN, 20));
+    let waiting = tokio::spawn(async move { asked.ask(&first, "").await });
+    until("it is sent", || !second.sent.lock().unwrap().is_empty()).await;
+    let crowded = stage.ask(&deposit(TWIN, 21), "").await;
+    assert_eq!(crowded.status, 503, "as many as may wait there: {}", crowded.body);
+    let served = stage.ask(&deposit(Network::BASE, 22), "").await;
+    assert_eq!(served.status, 200, "{}", served.body);
+    second.tell(|told| told.is_held_back = false);
+    assert_eq!(waiting.await.unwrap().status, 200);
 }
 
 #[tokio::test]

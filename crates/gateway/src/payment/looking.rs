@@ -67,7 +67,7 @@ impl Cashier {
             let id = crypto::hash("og/loan/v1", &[claim.payer.as_slice()]);
             self.may_run_errand(&id, &offer.asset)?;
             let customer = self.customer(&id, &offer.asset, claim.payer);
-            seats.without((id, customer), self.lend(&approval)).await?;
+            seats.without((self.config.network, id, customer), self.lend(&approval)).await?;
         }
         Ok(())
     }
