@@ -253,6 +253,30 @@ async fn who_waits_for_a_chain_without_blocks_has_no_place_of_who_waits_for_anot
 }
 
 #[tokio::test]
+async fn a_chain_that_hangs_has_half_of_the_places_wait_for_it_and_leaves_the_others() {
+    let (stage, second) = paced_on_two(Pace { requests_max: 16, ..pace() }, Network::LEDGER, |_| {}).await;
+    let stage = Arc::new(stage);
+    let required = stage.offers("").await;
+    // It still answers what it is asked for by itself, so that it is not away.
+    second.tell(|told| told.estimate = Duration::from_secs(2));
+    let ask = |nonce| {
+        let (stage, payment) = (Arc::clone(&stage), signed(&required, Network::LEDGER, Scheme::Exact, nonce));
+        tokio::spawn(async move { stage.ask(&payment, "").await })
+    };
+    let waiting: Vec<_> = (1..=24).map(ask).collect();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let served = stage.ask(&signed(&required, Network::BASE, Scheme::Exact, 1), "").await;
+    assert_eq!(served.status, 200, "{}", served.body);
+    let mut crowded = 0;
+    for waiting in waiting {
+        let answer = waiting.await.unwrap();
+        assert!([200, 429, 503].contains(&answer.status), "{}", answer.body);
+        crowded += usize::from(answer.status == 503 && answer.body.contains("too many wait for a chain"));
+    }
+    assert!(crowded > 0, "some had a place, and none of those that wait");
+}
+
+#[tokio::test]
 async fn who_may_pay_on_one_chain_is_that_chains_own_question() {
     let nobody = |payments: &mut Payments| payments.chains[0].payers = Some(BTreeSet::new());
     let (stage, _second) = paid_on_two(Network::LEDGER, nobody).await;

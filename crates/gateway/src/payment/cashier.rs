@@ -30,6 +30,7 @@ use crate::{
         config::PaidChain,
         crowd::{EVERYBODY, lock, one_for_all},
         errands::Errands,
+        looks::Looks,
         unmined::Unmined,
     },
 };
@@ -76,6 +77,8 @@ pub struct Cashier {
     lacking: Mutex<Option<(Vec<Address>, Instant)>>,
     /// Too little is left for gas, or it costs too much, to promise settlements that are a transaction each.
     is_short_of_gas: AtomicBool,
+    /// How many calls wait for what the chain says of their payers.
+    pub looks: Looks,
     /// How often payments of payers that are not known here are looked up, and those of each that is.
     strangers: Mutex<Buckets>,
     /// How often what is worth less than its gas is settled, and how often it is claimed: channels, which need no more than a small call now
@@ -113,6 +116,7 @@ impl Cashier {
             is_away: AtomicBool::new(false),
             lacking: Mutex::default(),
             is_short_of_gas: AtomicBool::new(false),
+            looks: Looks::new(pace.requests_max),
             strangers: Mutex::new(Buckets::new(pace.strangers)),
             dust: Mutex::new(Buckets::new(pace.dust)),
             small_claims: Mutex::new(Buckets::new(pace.dust)),

@@ -14,6 +14,7 @@ mod errands;
 mod ledger;
 mod lend;
 mod looking;
+mod looks;
 mod meter;
 mod paid;
 mod payout;

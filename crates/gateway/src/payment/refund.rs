@@ -77,7 +77,7 @@ impl Cashier {
         let purse = voucher.purse();
         // Before its chain is asked, in its payer's turn: whoever shows it need not be that.
         self.refuse_public(voucher)?;
-        self.know_channel(voucher, 0).await?;
+        self.know_channel(voucher, 0, seats).await?;
         self.check_consent(voucher)?;
         // Nothing is answered after it.
         self.may_run_errand(&purse, &offer.asset)?;
