@@ -347,6 +347,36 @@ async fn what_is_offered_on_two_chains_fits_into_a_header_with_as_many_signed_of
 }
 
 #[tokio::test]
+async fn of_four_chains_as_much_is_offered_as_fits_into_a_header_and_the_rest_is_taken_all_the_same() {
+    let second = Chain::start().await;
+    let more = |payments: &mut Payments| {
+        payments.chains.extend((1..=3).map(|number| paid_on(Network(31_336 + number), &second)));
+    };
+    let stage = paid_as(Behaviour::Honest, pace(), more).await;
+    let unpaid = stage.ask("", "").await;
+    let asked = required(&unpaid);
+    let (bytes, offers) = (unpaid.headers[header::REQUIRED].len(), asked.accepts.len());
+    assert!(bytes <= REQUIRED_BYTES && (6..20).contains(&offers), "{offers} in {bytes} bytes");
+    assert!(asked.accepts[..5].iter().all(|terms| terms.network == Network::BASE), "the first chain's are there");
+    let last = Network(31_339);
+    assert!(asked.accepts.iter().all(|terms| terms.network != last));
+    let on_last = |scheme| Requirements { network: last, ..terms(&asked, Network::BASE, scheme) };
+    let exact = payer().pay(&asked, &on_last(Scheme::Exact), B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+    let served = stage.ask(&line(&exact), "").await;
+    assert_eq!((served.status, response(&served).network), (200, last), "{}", served.body);
+    // Who has a channel there is told of it, whatever else is left out.
+    let terms = on_last(Scheme::Batch);
+    let channel = Channel::of(&terms, &payer(), B256::ZERO).unwrap();
+    let voucher = line(&Channel::payment(&asked, &terms, channel.voucher(&payer(), terms.amount)));
+    assert_eq!(stage.ask(&voucher, "").await.status, 200);
+    let again = stage.ask(&voucher, "").await;
+    assert_eq!(again.status, 402, "it covers no more than the first call: {}", again.body);
+    let (bytes, corrected) = (again.headers[header::REQUIRED].len(), required(&again));
+    let is_told = |terms: &Requirements| terms.network == last && terms.extra.contains_key("channelState");
+    assert!(bytes <= REQUIRED_BYTES && corrected.accepts.iter().any(is_told), "{bytes} bytes");
+}
+
+#[tokio::test]
 async fn chains_are_named_once_each_and_not_too_many() {
     let stage = paid(Behaviour::Honest).await;
     let payments = stage.config.payments.clone().unwrap();
