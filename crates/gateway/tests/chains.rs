@@ -330,6 +330,35 @@ async fn the_facilitator_settles_on_every_chain_of_its_gateway() {
 }
 
 #[tokio::test]
+async fn the_facilitator_has_half_of_its_places_wait_for_a_chain_that_hangs() {
+    let (stage, second) = paced_on_two(Pace { requests_max: 16, ..pace() }, Network::LEDGER, |_| {}).await;
+    let stage = Arc::new(stage);
+    let required = stage.offers("").await;
+    let body = |network| {
+        let terms = Requirements { pay_to: Address::repeat_byte(0x77), ..terms(&required, network, Scheme::Exact) };
+        let payment = other_payer(7).pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+        let (payment, terms) = (payment.to_json(), terms.to_json());
+        json!({ "x402Version": 2, "paymentPayload": payment, "paymentRequirements": terms }).to_string()
+    };
+    second.tell(|told| told.estimate = Duration::from_secs(2));
+    let ask = |_| {
+        let (stage, body) = (Arc::clone(&stage), body(Network::LEDGER));
+        tokio::spawn(async move { stage.client.post("/verify", &body).await })
+    };
+    let waiting: Vec<_> = (0..24).map(ask).collect();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let verified = stage.client.post("/verify", &body(Network::BASE)).await;
+    assert_eq!(verified.json()["isValid"], true, "{}", verified.body);
+    let mut crowded = 0;
+    for waiting in waiting {
+        let answer = waiting.await.unwrap();
+        assert!([200, 429, 503].contains(&answer.status), "{}", answer.body);
+        crowded += usize::from(answer.status == 503 && answer.body.contains("too many wait for a chain"));
+    }
+    assert!(crowded > 0, "some had a place, and none of those that wait");
+}
+
+#[tokio::test]
 async fn what_is_offered_on_two_chains_fits_into_a_header_with_as_many_signed_offers_as_there_is_room_for() {
     let (stage, _second) = paid_on_two(Network::LEDGER, |_| {}).await;
     let unpaid = stage.ask("", "").await;

@@ -116,7 +116,7 @@ impl Cashier {
             is_away: AtomicBool::new(false),
             lacking: Mutex::default(),
             is_short_of_gas: AtomicBool::new(false),
-            looks: Looks::new(pace.requests_max),
+            looks: Looks::half(pace.requests_max),
             strangers: Mutex::new(Buckets::new(pace.strangers)),
             dust: Mutex::new(Buckets::new(pace.dust)),
             small_claims: Mutex::new(Buckets::new(pace.dust)),

@@ -1,5 +1,5 @@
-//! Calls that wait for what a chain says of their payers. They keep their places meanwhile, so that all of them together have half of all:
-//! a chain that hangs leaves the others to calls that ask it nothing.
+//! Calls that wait for what a chain says of their payers, and requests of a facilitator. They keep their places meanwhile, so that all of
+//! them together have half of all: a chain that hangs leaves the others to calls that ask it nothing.
 
 use payments::scheme::Refused;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -14,9 +14,13 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// Of so many places in all.
-    pub fn new(places: usize) -> Self {
-        let count = if places < FEW { places } else { places / 2 };
+    /// Half of so many places.
+    pub fn half(places: usize) -> Self {
+        Self::all(if places < FEW { places } else { places / 2 })
+    }
+
+    /// All of them: where nothing asks another chain.
+    pub fn all(count: usize) -> Self {
         Self { places: Semaphore::new(count), count }
     }
 
@@ -34,7 +38,7 @@ mod tests {
     #[test]
     fn half_of_the_places_wait_for_a_chain_and_all_where_there_are_few() {
         for (places, most) in [(256, 128), (16, 8), (15, 15), (1, 1)] {
-            let looks = Looks::new(places);
+            let looks = Looks::half(places);
             let taken: Vec<_> = (0..places).filter_map(|_| looks.take(1).ok()).collect();
             assert_eq!(taken.len(), most, "{places}");
             assert_eq!(looks.take(1).err(), Some(Refused::Full), "{places}");

@@ -37,6 +37,7 @@ pub use clerk::run;
 pub use config::{LedgerSource, PaidChain, Payments, Prices, fee_max};
 pub use crowd::lock;
 pub use desk::{Bill, Desk, DeskError, holder};
+pub use looks::Looks;
 pub use meter::{Charging, Meter};
 pub use paid::Paid;
 pub use payout::run as pay_out;
