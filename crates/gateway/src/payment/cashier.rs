@@ -301,7 +301,7 @@ impl Cashier {
     /// Puts back so many turns of small claims that were not sent.
     pub fn put_claim_turns_back(&self, count: usize) {
         let mut turns = lock(&self.small_claims);
-        (0..count).for_each(|_| turns.put_back(Address::ZERO));
+        (0..count).for_each(|_| turns.put_back(EVERYBODY));
     }
 
     /// True where a payment that came now might end before its settlement's turn, or before its block: then none is offered that needs one
