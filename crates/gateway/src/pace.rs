@@ -51,7 +51,7 @@ pub struct Pace {
     pub large_bodies_max: usize,
     /// Receipts that may wait for the ledger.
     pub outbox_max: usize,
-    /// How often payments of all who never paid here are looked up on their chain, and those of each who did.
+    /// How often payments of all who never paid here are looked up on their chains, and those of each who did on each of them.
     pub strangers: Bucket,
     /// How often prompts of payers who never paid here are counted before those of calls that bring no payment, and of each who did prompts of
     /// calls that come to nothing.

@@ -14,6 +14,7 @@ use network::now_ms;
 use payments::{
     Address, B256,
     chain::read,
+    facilitator::Bucket,
     hex,
     payer::Channel,
     price::Unit,
@@ -274,6 +275,29 @@ async fn a_chain_that_hangs_has_half_of_the_places_wait_for_it_and_leaves_the_ot
         crowded += usize::from(answer.status == 503 && answer.body.contains("too many wait for a chain"));
     }
     assert!(crowded > 0, "some had a place, and none of those that wait");
+}
+
+#[tokio::test]
+async fn who_never_paid_is_looked_up_no_more_often_on_two_chains_than_on_one() {
+    let pace = Pace { strangers: Bucket { a_second: 1, most: 20 }, ..pace() };
+    let (stage, second) = paced_on_two(pace, TWIN, |_| {}).await;
+    let required = stage.offers("").await;
+    for chain in [&stage.chain, &second] {
+        chain.tell(|told| (told.in_channels, told.asked) = (0, 0));
+    }
+    let began_at = std::time::Instant::now();
+    for (salt, network) in (1..=24).flat_map(|salt| [(salt, Network::BASE), (salt, TWIN)]) {
+        let terms = terms(&required, network, Scheme::Batch);
+        let channel = Channel::of(&terms, &payer(), B256::with_last_byte(salt)).unwrap();
+        let voucher = Channel::payment(&required, &terms, channel.voucher(&payer(), terms.amount));
+        assert_ne!(stage.ask(&line(&voucher), "").await.status, 200);
+    }
+    // Half of them on each; one more comes there each second.
+    let most = 11 + usize::try_from(began_at.elapsed().as_secs()).unwrap();
+    for chain in [&stage.chain, &second] {
+        let asked = chain.tell(|told| told.asked);
+        assert!((10..=most).contains(&asked), "{asked} of {most}");
+    }
 }
 
 #[tokio::test]

@@ -148,7 +148,7 @@ impl Desk {
         warn_of_others(&till, &config.chains);
         let cashier = |(place, chain): (usize, &PaidChain)| {
             let (till, key, session_cap, idle) = (Arc::clone(&till), key.clone(), config.session_cap, config.idle);
-            let hands = Hands { till, key, recipient, pace, session_cap, idle };
+            let hands = Hands { till, key, recipient, pace, session_cap, idle, chains: config.chains.len() };
             Arc::new(Cashier::new(chain.clone(), &client, hands, place == 0))
         };
         let desk = Self {
