@@ -42,8 +42,8 @@ pub struct Pace {
     pub counting_max: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
-    /// Deposits, refunds and loans that calls wait for at the same time, before they are answered: of who paid here before, and as many of all
-    /// others.
+    /// Deposits, refunds and loans that calls wait for on one chain at the same time, before they are answered: of who paid here before, and
+    /// as many of all others.
     pub chain_waits_max: usize,
     /// Longest that a call whose chain has what it waited for waits for its places then.
     pub places_wait: Duration,
@@ -51,7 +51,7 @@ pub struct Pace {
     pub large_bodies_max: usize,
     /// Receipts that may wait for the ledger.
     pub outbox_max: usize,
-    /// How often payments of all who never paid here are looked up on their chain, and those of each who did.
+    /// How often payments of all who never paid here are looked up on their chains, and those of each who did on each of them.
     pub strangers: Bucket,
     /// How often prompts of payers who never paid here are counted before those of calls that bring no payment, and of each who did prompts of
     /// calls that come to nothing.

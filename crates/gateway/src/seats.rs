@@ -63,6 +63,11 @@ impl Seats {
         self
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// The body is gone.
     pub fn drop_large(&self) {
         let large = self.lock().as_mut().and_then(|taken| taken.large.take());

@@ -3,13 +3,18 @@
 
 mod stub;
 
-use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use gateway::{Config, Payments};
+use gateway::{Config, Pace, Payments};
 use network::now_ms;
 use payments::{
     Address, B256,
     chain::read,
+    facilitator::Bucket,
     hex,
     payer::Channel,
     price::Unit,
@@ -38,6 +43,11 @@ fn coin() -> Address {
 
 /// A gateway that is paid on Base, and on another chain.
 async fn paid_on_two(network: Network, change: impl FnOnce(&mut Payments)) -> (Paid, Chain) {
+    paced_on_two(pace(), network, change).await
+}
+
+/// The same at another pace.
+async fn paced_on_two(pace: Pace, network: Network, change: impl FnOnce(&mut Payments)) -> (Paid, Chain) {
     let second = Chain::start().await;
     let mut other = paid_on(network, &second);
     if network == Network::LEDGER {
@@ -47,7 +57,7 @@ async fn paid_on_two(network: Network, change: impl FnOnce(&mut Payments)) -> (P
         payments.chains.push(other);
         change(payments);
     };
-    (paid_as(Behaviour::Honest, pace(), both).await, second)
+    (paid_as(Behaviour::Honest, pace, both).await, second)
 }
 
 /// What is asked for on one chain.
@@ -220,6 +230,77 @@ async fn a_chain_that_is_away_is_not_offered_until_it_is_back_and_keeps_nothing_
 }
 
 #[tokio::test]
+async fn who_waits_for_a_chain_without_blocks_has_no_place_of_who_waits_for_another() {
+    let (stage, second) = paced_on_two(Pace { chain_waits_max: 1, ..pace() }, TWIN, |_| {}).await;
+    let stage = Arc::new(stage);
+    let required = stage.offers("").await;
+    let deposit = |network, seed| {
+        let (payer, terms) = (other_payer(seed), terms(&required, network, Scheme::Batch));
+        let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+        let channel = Channel::of(&terms, &payer, B256::ZERO).unwrap();
+        let payload = channel.deposit(&payer, &terms, least, B256::ZERO, now_ms() / 1_000).unwrap();
+        line(&Channel::payment(&required, &terms, payload))
+    };
+    second.tell(|told| told.is_held_back = true);
+    let (asked, first) = (Arc::clone(&stage), deposit(TWIN, 20));
+    let waiting = tokio::spawn(async move { asked.ask(&first, "").await });
+    until("it is sent", || !second.sent.lock().unwrap().is_empty()).await;
+    let crowded = stage.ask(&deposit(TWIN, 21), "").await;
+    assert_eq!(crowded.status, 503, "as many as may wait there: {}", crowded.body);
+    let served = stage.ask(&deposit(Network::BASE, 22), "").await;
+    assert_eq!(served.status, 200, "{}", served.body);
+    second.tell(|told| told.is_held_back = false);
+    assert_eq!(waiting.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_chain_that_hangs_has_half_of_the_places_wait_for_it_and_leaves_the_others() {
+    let (stage, second) = paced_on_two(Pace { requests_max: 16, ..pace() }, Network::LEDGER, |_| {}).await;
+    let stage = Arc::new(stage);
+    let required = stage.offers("").await;
+    // It still answers what it is asked for by itself, so that it is not away.
+    second.tell(|told| told.estimate = Duration::from_secs(2));
+    let ask = |nonce| {
+        let (stage, payment) = (Arc::clone(&stage), signed(&required, Network::LEDGER, Scheme::Exact, nonce));
+        tokio::spawn(async move { stage.ask(&payment, "").await })
+    };
+    let waiting: Vec<_> = (1..=24).map(ask).collect();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let served = stage.ask(&signed(&required, Network::BASE, Scheme::Exact, 1), "").await;
+    assert_eq!(served.status, 200, "{}", served.body);
+    let mut crowded = 0;
+    for waiting in waiting {
+        let answer = waiting.await.unwrap();
+        assert!([200, 429, 503].contains(&answer.status), "{}", answer.body);
+        crowded += usize::from(answer.status == 503 && answer.body.contains("too many wait for a chain"));
+    }
+    assert!(crowded > 0, "some had a place, and none of those that wait");
+}
+
+#[tokio::test]
+async fn who_never_paid_is_looked_up_no_more_often_on_two_chains_than_on_one() {
+    let pace = Pace { strangers: Bucket { a_second: 1, most: 20 }, ..pace() };
+    let (stage, second) = paced_on_two(pace, TWIN, |_| {}).await;
+    let required = stage.offers("").await;
+    for chain in [&stage.chain, &second] {
+        chain.tell(|told| (told.in_channels, told.asked) = (0, 0));
+    }
+    let began_at = std::time::Instant::now();
+    for (salt, network) in (1..=24).flat_map(|salt| [(salt, Network::BASE), (salt, TWIN)]) {
+        let terms = terms(&required, network, Scheme::Batch);
+        let channel = Channel::of(&terms, &payer(), B256::with_last_byte(salt)).unwrap();
+        let voucher = Channel::payment(&required, &terms, channel.voucher(&payer(), terms.amount));
+        assert_ne!(stage.ask(&line(&voucher), "").await.status, 200);
+    }
+    // Half of them on each; one more comes there each second.
+    let most = 11 + usize::try_from(began_at.elapsed().as_secs()).unwrap();
+    for chain in [&stage.chain, &second] {
+        let asked = chain.tell(|told| told.asked);
+        assert!((10..=most).contains(&asked), "{asked} of {most}");
+    }
+}
+
+#[tokio::test]
 async fn who_may_pay_on_one_chain_is_that_chains_own_question() {
     let nobody = |payments: &mut Payments| payments.chains[0].payers = Some(BTreeSet::new());
     let (stage, _second) = paid_on_two(Network::LEDGER, nobody).await;
@@ -273,6 +354,35 @@ async fn the_facilitator_settles_on_every_chain_of_its_gateway() {
 }
 
 #[tokio::test]
+async fn the_facilitator_has_half_of_its_places_wait_for_a_chain_that_hangs() {
+    let (stage, second) = paced_on_two(Pace { requests_max: 16, ..pace() }, Network::LEDGER, |_| {}).await;
+    let stage = Arc::new(stage);
+    let required = stage.offers("").await;
+    let body = |network| {
+        let terms = Requirements { pay_to: Address::repeat_byte(0x77), ..terms(&required, network, Scheme::Exact) };
+        let payment = other_payer(7).pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+        let (payment, terms) = (payment.to_json(), terms.to_json());
+        json!({ "x402Version": 2, "paymentPayload": payment, "paymentRequirements": terms }).to_string()
+    };
+    second.tell(|told| told.estimate = Duration::from_secs(2));
+    let ask = |_| {
+        let (stage, body) = (Arc::clone(&stage), body(Network::LEDGER));
+        tokio::spawn(async move { stage.client.post("/verify", &body).await })
+    };
+    let waiting: Vec<_> = (0..24).map(ask).collect();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let verified = stage.client.post("/verify", &body(Network::BASE)).await;
+    assert_eq!(verified.json()["isValid"], true, "{}", verified.body);
+    let mut crowded = 0;
+    for waiting in waiting {
+        let answer = waiting.await.unwrap();
+        assert!([200, 429, 503].contains(&answer.status), "{}", answer.body);
+        crowded += usize::from(answer.status == 503 && answer.body.contains("too many wait for a chain"));
+    }
+    assert!(crowded > 0, "some had a place, and none of those that wait");
+}
+
+#[tokio::test]
 async fn what_is_offered_on_two_chains_fits_into_a_header_with_as_many_signed_offers_as_there_is_room_for() {
     let (stage, _second) = paid_on_two(Network::LEDGER, |_| {}).await;
     let unpaid = stage.ask("", "").await;
@@ -287,6 +397,36 @@ async fn what_is_offered_on_two_chains_fits_into_a_header_with_as_many_signed_of
     // One chain's fit all.
     let alone = required(&paid(Behaviour::Honest).await.ask("", "").await);
     assert_eq!(alone.extensions[OFFER_RECEIPT]["info"]["offers"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn of_four_chains_as_much_is_offered_as_fits_into_a_header_and_the_rest_is_taken_all_the_same() {
+    let second = Chain::start().await;
+    let more = |payments: &mut Payments| {
+        payments.chains.extend((1..=3).map(|number| paid_on(Network(31_336 + number), &second)));
+    };
+    let stage = paid_as(Behaviour::Honest, pace(), more).await;
+    let unpaid = stage.ask("", "").await;
+    let asked = required(&unpaid);
+    let (bytes, offers) = (unpaid.headers[header::REQUIRED].len(), asked.accepts.len());
+    assert!(bytes <= REQUIRED_BYTES && (6..20).contains(&offers), "{offers} in {bytes} bytes");
+    assert!(asked.accepts[..5].iter().all(|terms| terms.network == Network::BASE), "the first chain's are there");
+    let last = Network(31_339);
+    assert!(asked.accepts.iter().all(|terms| terms.network != last));
+    let on_last = |scheme| Requirements { network: last, ..terms(&asked, Network::BASE, scheme) };
+    let exact = payer().pay(&asked, &on_last(Scheme::Exact), B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+    let served = stage.ask(&line(&exact), "").await;
+    assert_eq!((served.status, response(&served).network), (200, last), "{}", served.body);
+    // Who has a channel there is told of it, whatever else is left out.
+    let terms = on_last(Scheme::Batch);
+    let channel = Channel::of(&terms, &payer(), B256::ZERO).unwrap();
+    let voucher = line(&Channel::payment(&asked, &terms, channel.voucher(&payer(), terms.amount)));
+    assert_eq!(stage.ask(&voucher, "").await.status, 200);
+    let again = stage.ask(&voucher, "").await;
+    assert_eq!(again.status, 402, "it covers no more than the first call: {}", again.body);
+    let (bytes, corrected) = (again.headers[header::REQUIRED].len(), required(&again));
+    let is_told = |terms: &Requirements| terms.network == last && terms.extra.contains_key("channelState");
+    assert!(bytes <= REQUIRED_BYTES && corrected.accepts.iter().any(is_told), "{bytes} bytes");
 }
 
 #[tokio::test]

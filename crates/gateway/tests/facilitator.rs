@@ -51,6 +51,8 @@ enum Mood {
     Refuses,
     /// Says nothing at all.
     Away,
+    /// The same, and takes half a second to.
+    Hangs,
     /// Takes them and says that it did not hear them: the answer is lost.
     Deaf,
 }
@@ -104,8 +106,12 @@ async fn answer(
     State(ledger): State<Arc<Mutex<Ledger>>>,
     Json(request): Json<Value>,
 ) -> Result<Json<Value>, StatusCode> {
+    let hangs = ledger.lock().unwrap().mood == Mood::Hangs;
+    if hangs {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     let mut ledger = ledger.lock().unwrap();
-    if ledger.mood == Mood::Away {
+    if hangs || ledger.mood == Mood::Away {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
     let is_send = request["method"] == "eth_sendRawTransaction";
@@ -487,6 +493,25 @@ async fn a_chain_that_is_away_makes_nothing_valid() {
         stage.chain.set(Mood::Quick);
         assert_eq!(stage.settle_as(&stage.token, &body).await.json()["success"], true, "{form:?}");
     }
+}
+
+#[tokio::test]
+async fn who_waits_for_what_a_chain_that_hangs_has_for_gas_does_not_wait_for_each_other() {
+    let stage = stage().await;
+    stage.chain.set(Mood::Hangs);
+    let began_at = std::time::Instant::now();
+    let ask = |nonce| {
+        let (client, body) = (stage.client, body_of(Form::Transfer, nonce));
+        tokio::spawn(async move { client.post("/settle", &body).await.status })
+    };
+    let asked: Vec<_> = (1..=16).map(ask).collect();
+    for asked in asked {
+        assert_eq!(asked.await.unwrap(), 503);
+    }
+    assert!(began_at.elapsed() < Duration::from_secs(4), "each after the other: {:?}", began_at.elapsed());
+    stage.chain.set(Mood::Quick);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(stage.settle(&body_of(Form::Transfer, 1)).await.json()["success"], true);
 }
 
 /// A shop that asks whoever comes to be paid at `pay_to`, and wants to be found.

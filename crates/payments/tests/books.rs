@@ -983,7 +983,9 @@ fn a_deposit_is_sent_once_and_again_only_where_its_chain_refused_it() {
     let of_base = kept.deposits_under_way(Network::BASE);
     assert_eq!(of_base, std::slice::from_ref(&depositing), "a crash forgets none");
     assert!(kept.deposits_under_way(Network::LEDGER).is_empty() && on_another(&kept).is_empty());
+    assert_eq!(kept.networks_open(), [Network::BASE.chain_id()].into(), "a payer's money is on its way there");
     kept.apply(&kept.deposited(&id, true).unwrap());
+    assert!(kept.networks_open().is_empty());
     assert!(kept.deposit(&depositing).is_none() && kept.deposit_standing(&id) == DepositStanding::Done);
     let lines: Vec<Vec<u8>> = kept.entries().iter().map(|entry| entry.encode()).collect();
     assert_eq!(Books::recover(&lines, NOW_MS).unwrap().0, kept);

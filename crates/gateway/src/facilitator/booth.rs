@@ -26,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     facilitator::owner::{Owners, Wish},
     payment::{
-        Desk,
+        Desk, Looks,
         chain::{ChainClient, ChainError, Gas, Written},
         lock,
     },
@@ -38,6 +38,8 @@ const MARGIN_S: u64 = 6;
 const PAUSE_MS: u64 = 2_000;
 /// What is left for gas is asked for again after this.
 const GAS_LIFE: Duration = Duration::from_secs(5);
+/// The same where the chain did not say it: whoever waited for that is not to wait once more, each after the other.
+const SILENCE_LIFE: Duration = Duration::from_millis(100);
 /// A transaction whose place another one took is given up only after this: of several nodes behind one RPC some are behind.
 const LOST_MS: u64 = 60_000;
 
@@ -103,10 +105,12 @@ impl Turns {
 /// One of a facilitator's chains.
 struct Branch {
     chain: ChainClient,
+    /// How many requests wait for it.
+    looks: Looks,
     /// Transactions of the key leave one after the other: their nonces have an order.
     sending: tokio::sync::Mutex<()>,
-    /// What there was for gas when it was asked last.
-    gas: tokio::sync::Mutex<Option<(Instant, Gas)>>,
+    /// What there was for gas when it was asked last, or why nobody knows.
+    gas: tokio::sync::Mutex<Option<(Instant, Result<Gas, Refused>)>>,
 }
 
 /// What facilitators share among their requests.
@@ -127,8 +131,8 @@ pub struct Booth {
 }
 
 impl Branch {
-    fn new(chain: ChainClient) -> Self {
-        Self { chain, sending: tokio::sync::Mutex::default(), gas: tokio::sync::Mutex::default() }
+    fn new(chain: ChainClient, looks: Looks) -> Self {
+        Self { chain, looks, sending: tokio::sync::Mutex::default(), gas: tokio::sync::Mutex::default() }
     }
 }
 
@@ -141,10 +145,11 @@ impl Booth {
         merchants: &[Merchant],
         pace: FacilitatorPace,
     ) -> Result<Self, TillError> {
+        let looks = if chains.len() > 1 { Looks::half } else { Looks::all };
         Ok(Self {
             assets,
             owners: Owners::new(chains.iter().all(ChainClient::is_local)),
-            branches: chains.into_iter().map(Branch::new).collect(),
+            branches: chains.into_iter().map(|chain| Branch::new(chain, looks(pace.places))).collect(),
             key,
             settlements_kept: pace.settlements_kept,
             book: ErrandBook::open(&directory.join("errands.log"))?,
@@ -161,7 +166,8 @@ impl Booth {
     pub fn of_desk(desk: &Desk, directory: &Path) -> Result<Self, TillError> {
         let chains = desk.cashiers.iter().map(|cashier| cashier.chain.clone()).collect();
         let (key, assets) = (desk.facilitator.clone(), desk.assets().cloned().collect());
-        let pace = FacilitatorPace { unmined: desk.pace.unmined, ..FacilitatorPace::default() };
+        let (places, unmined) = (desk.pace.requests_max, desk.pace.unmined);
+        let pace = FacilitatorPace { places, unmined, ..FacilitatorPace::default() };
         Self::open(directory, chains, key, assets, &desk.config.merchants, pace)
     }
 
@@ -195,7 +201,8 @@ impl Booth {
     /// Whether a payment would be settled now.
     pub async fn verify(&self, asked: &Asked) -> Result<VerifyResponse, Refused> {
         let offer = asked.offer(self.known(), false)?;
-        let chain = &self.branch(offer.asset.network)?.chain;
+        let Branch { chain, looks, .. } = self.branch(offer.asset.network)?;
+        let _look = looks.take(1)?;
         let good = Good::read(asked, &offer, now_ms() / 1_000)?;
         let payer = Some(good.payer());
         let extra = match good {
@@ -238,6 +245,8 @@ impl Booth {
         let digest = asked.digest();
         let known = self.book.errands().same(&digest);
         let offer = asked.offer(self.known(), true)?;
+        let branch = self.branch(offer.asset.network)?;
+        let _look = branch.looks.take(1)?;
         if let Some(record) = known {
             return self.finish(asked, record, None).await;
         }
@@ -248,7 +257,7 @@ impl Booth {
             return Err(Refused::Unauthorised);
         }
         if !is_known {
-            self.check_gas(self.branch(offer.asset.network)?).await?;
+            self.check_gas(branch).await?;
         }
         if offer.scheme == Scheme::Upto && work.amount() == 0 {
             let payer = work.payer().unwrap_or_default();
@@ -269,14 +278,17 @@ impl Booth {
     async fn check_gas(&self, branch: &Branch) -> Result<(), Refused> {
         // Whoever asks meanwhile waits for the same answer.
         let mut seen = branch.gas.lock().await;
-        let gas = match *seen {
-            Some((at, gas)) if at.elapsed() < GAS_LIFE => gas,
-            Some(_) | None => {
-                let gas = branch.chain.gas(self.key.address(), self.settlements_kept).await.map_err(away)?;
-                *seen = Some((Instant::now(), gas));
-                gas
+        let life = |told: &Result<Gas, Refused>| if told.is_ok() { GAS_LIFE } else { SILENCE_LIFE };
+        let known = seen.as_ref().filter(|(at, told)| at.elapsed() < life(told)).map(|(_, told)| told.clone());
+        let told = match known {
+            Some(told) => told,
+            None => {
+                let told = branch.chain.gas(self.key.address(), self.settlements_kept).await.map_err(away);
+                *seen = Some((Instant::now(), told.clone()));
+                told
             }
         };
+        let gas = told?;
         if gas.is_short() { Err(Refused::GasShort { held: gas.held, floor: gas.floor }) } else { Ok(()) }
     }
 

@@ -16,7 +16,7 @@ use network::{Client, now_ms};
 use payments::{
     Address, Till,
     chain::{CONTRACTS, needs},
-    facilitator::Buckets,
+    facilitator::{Bucket, Buckets},
     price::{Holder, Unit, holder as account},
     scheme::{Asset, Method, Offer, Recipient, Refused, Scheme},
     signing::SignerKey,
@@ -30,6 +30,7 @@ use crate::{
         config::PaidChain,
         crowd::{EVERYBODY, lock, one_for_all},
         errands::Errands,
+        looks::Looks,
         unmined::Unmined,
     },
 };
@@ -52,6 +53,8 @@ pub struct Hands {
     pub session_cap: u128,
     /// Channels' claims wait for so long.
     pub idle: Duration,
+    /// How many cashiers there are.
+    pub chains: usize,
 }
 
 /// Shared by all payments on one chain.
@@ -76,8 +79,13 @@ pub struct Cashier {
     lacking: Mutex<Option<(Vec<Address>, Instant)>>,
     /// Too little is left for gas, or it costs too much, to promise settlements that are a transaction each.
     is_short_of_gas: AtomicBool,
-    /// How often payments of payers that are not known here are looked up, and those of each that is.
+    /// How many calls wait for what the chain says of their payers.
+    pub looks: Looks,
+    /// How often payments of payers that are not known here are looked up: a part of what is on all chains together, because each of theirs
+    /// may come to nothing and is remembered then.
     strangers: Mutex<Buckets>,
+    /// The same of each that is known.
+    customers: Mutex<Buckets>,
     /// How often what is worth less than its gas is settled, and how often it is claimed: channels, which need no more than a small call now
     /// and then to have something to claim, take no turn of payments.
     dust: Mutex<Buckets>,
@@ -99,7 +107,7 @@ pub struct Cashier {
 
 impl Cashier {
     pub fn new(config: PaidChain, client: &Client, hands: Hands, is_first: bool) -> Self {
-        let Hands { till, key, recipient, pace, session_cap, idle } = hands;
+        let Hands { till, key, recipient, pace, session_cap, idle, chains } = hands;
         Self {
             chain: ChainClient::new(client.clone(), config.rpc.clone(), config.network, config.fee_max),
             till,
@@ -113,7 +121,9 @@ impl Cashier {
             is_away: AtomicBool::new(false),
             lacking: Mutex::default(),
             is_short_of_gas: AtomicBool::new(false),
-            strangers: Mutex::new(Buckets::new(pace.strangers)),
+            looks: Looks::half(pace.requests_max),
+            strangers: Mutex::new(Buckets::new(part(pace.strangers, chains))),
+            customers: Mutex::new(Buckets::new(pace.strangers)),
             dust: Mutex::new(Buckets::new(pace.dust)),
             small_claims: Mutex::new(Buckets::new(pace.dust)),
             waiting: AtomicUsize::new(0),
@@ -235,7 +245,7 @@ impl Cashier {
 
     /// The same of somebody who has paid here: each has as many as all strangers together.
     pub fn admit_known(&self, payer: Address) -> Result<(), Refused> {
-        lock(&self.strangers).take(payer, now_ms()).map_err(|_| Refused::Crowded)
+        lock(&self.customers).take(payer, now_ms()).map_err(|_| Refused::Crowded)
     }
 
     /// Refuses to spend gas at a payer's wish where too much of it is spent on channels that have not earned it.
@@ -297,7 +307,7 @@ impl Cashier {
     /// Puts back so many turns of small claims that were not sent.
     pub fn put_claim_turns_back(&self, count: usize) {
         let mut turns = lock(&self.small_claims);
-        (0..count).for_each(|_| turns.put_back(Address::ZERO));
+        (0..count).for_each(|_| turns.put_back(EVERYBODY));
     }
 
     /// True where a payment that came now might end before its settlement's turn, or before its block: then none is offered that needs one
@@ -320,4 +330,10 @@ impl Cashier {
             Scheme::Batch => settlement_s,
         }
     }
+}
+
+/// One of so many equal parts of a bucket.
+fn part(whole: Bucket, of: usize) -> Bucket {
+    let of = u32::try_from(of).unwrap_or(u32::MAX).max(1);
+    Bucket { a_second: (whole.a_second / of).max(1), most: (whole.most / of).max(1) }
 }

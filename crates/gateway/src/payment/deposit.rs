@@ -43,7 +43,7 @@ impl Cashier {
             self.may_run_errand(&purse, asset)?;
         }
         let customer = self.customer(&purse, asset, voucher.config.payer);
-        seats.without((id, customer), self.bring_in(voucher, &call, known, asset)).await
+        seats.without((self.config.network, id, customer), self.bring_in(voucher, &call, known, asset)).await
     }
 
     /// Whether the deposit that comes with a voucher is in its channel by now.

@@ -42,10 +42,12 @@ use crate::{
 };
 
 const WITHDRAW_DELAY_S: u64 = 86_400;
-/// Chains that one gateway is paid on: all ways to pay on them fit into a header that proxies take.
+/// Chains that one gateway is paid on: of more, few of the ways to pay would fit into a header that proxies take.
 const CHAINS_MAX: usize = 4;
 /// A 402's header with its signed offers: some proxies take 8 KiB of headers, and a response has others.
 const REQUIRED_BYTES_MAX: usize = 7 << 10;
+/// What is left of it for the state of a channel that is corrected.
+const STATE_BYTES: usize = 1 << 10;
 /// What signed offers take of it besides themselves.
 const PROMISES_BYTES: usize = 64;
 const STALE_AFTER_MS: Milliseconds = 15 * 60 * 1_000;
@@ -146,7 +148,7 @@ impl Desk {
         warn_of_others(&till, &config.chains);
         let cashier = |(place, chain): (usize, &PaidChain)| {
             let (till, key, session_cap, idle) = (Arc::clone(&till), key.clone(), config.session_cap, config.idle);
-            let hands = Hands { till, key, recipient, pace, session_cap, idle };
+            let hands = Hands { till, key, recipient, pace, session_cap, idle, chains: config.chains.len() };
             Arc::new(Cashier::new(chain.clone(), &client, hands, place == 0))
         };
         let desk = Self {
@@ -279,7 +281,7 @@ impl Desk {
         self.required_on(bill, error, None)
     }
 
-    /// The same with the ways to pay on one chain in any case: that of who has a channel there.
+    /// The same with the ways to pay on one chain in any case, and room for a channel's state: that of who has one there.
     pub fn required_on(
         &self,
         bill: &Bill<'_>,
@@ -308,7 +310,9 @@ impl Desk {
         if offers.iter().any(|offer| offer.scheme == Scheme::Upto) {
             extensions.insert(SESSION_KEY.to_owned(), session::declared());
         }
-        Ok(PaymentRequired { error, resource, accepts, extensions })
+        let mut required = PaymentRequired { error, resource, accepts, extensions };
+        shorten(&mut required, network);
+        Ok(required)
     }
 
     /// The same, offers signed by the settling key, as many of the first ones as there is room for: for who has not paid yet.
@@ -374,6 +378,15 @@ fn check_chains(chains: &[PaidChain]) -> Result<(), DeskError> {
     let different: BTreeSet<Network> = chains.iter().map(|chain| chain.network).collect();
     let is_right = (1..=most).contains(&found) && different.len() == found;
     if is_right { Ok(()) } else { Err(DeskError::Chains { found, most }) }
+}
+
+/// Leaves out the last offers that a header has no room for, but none on the chain that is asked about. They are taken all the same.
+fn shorten(required: &mut PaymentRequired, asked_about: Option<Network>) {
+    let room = REQUIRED_BYTES_MAX.saturating_sub(asked_about.map_or(0, |_| STATE_BYTES));
+    while required.accepts.len() > 1 && header::write(&required.to_json()).len() > room {
+        let Some(last) = required.accepts.iter().rposition(|terms| Some(terms.network) != asked_about) else { return };
+        required.accepts.remove(last);
+    }
 }
 
 /// What is signed for one chain no other settles: it waits until that is named again.

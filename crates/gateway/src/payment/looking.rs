@@ -35,7 +35,8 @@ impl Cashier {
 
     /// Asks the chain about a payer, and whether it would take the settlement now: what a token refuses for reasons of its own is not
     /// served first.
-    pub async fn authorise(&self, claim: Claim, offer: &Offer) -> Result<Authorised, Refused> {
+    pub async fn authorise(&self, claim: Claim, offer: &Offer, seats: &Seats) -> Result<Authorised, Refused> {
+        let _look = self.looks.take(seats.count())?;
         let ask = WalletAsk::new(claim.question(offer));
         let settlement = chain::pay(claim.scheme, claim.method, offer.asset.address, &claim.proof, claim.cap);
         let tried = async {
@@ -60,26 +61,29 @@ impl Cashier {
         let needs_one = claim.method == Method::Permit2 && claim.approved == 0 && claim.signer == Signer::Payer;
         if needs_one && let Some(approval) = LentApproval::brought(&payment.extensions, claim.payer, claim.cap, offer)?
         {
+            let look = self.looks.take(seats.count())?;
             if !self.needs_approval(claim.question(offer), claim.cap).await? {
                 return Ok(());
             }
+            drop(look);
             // One place for all that a payer is lent: approvals are made up as quickly as payments.
             let id = crypto::hash("og/loan/v1", &[claim.payer.as_slice()]);
             self.may_run_errand(&id, &offer.asset)?;
             let customer = self.customer(&id, &offer.asset, claim.payer);
-            seats.without((id, customer), self.lend(&approval)).await?;
+            seats.without((self.config.network, id, customer), self.lend(&approval)).await?;
         }
         Ok(())
     }
 
     /// Asks the chain about a channel where that was not done for `life_ms`, and says whether it was asked now.
-    pub async fn know_channel(&self, voucher: &Voucher, life_ms: u64) -> Result<bool, Refused> {
+    pub async fn know_channel(&self, voucher: &Voucher, life_ms: u64, seats: &Seats) -> Result<bool, Refused> {
         let purse = voucher.purse();
         let known = self.till.books().standing(&purse).map(|standing| standing.facts.asked_at_ms);
         if known.is_some_and(|at_ms| now_ms().saturating_sub(at_ms) < life_ms) {
             return Ok(false);
         }
         self.admit_channel(voucher)?;
+        let _look = self.looks.take(seats.count())?;
         self.ask_channel(purse, voucher.channel).await.map_err(|error| Refused::Chain(error.to_string()))?;
         Ok(true)
     }

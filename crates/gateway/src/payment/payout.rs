@@ -2,8 +2,9 @@
 //! the ledger has them.
 //!
 //! A payment has the number that the ledger takes next, so that it is done once however often it is sent. It is sent again until it is
-//! done: what is in it never becomes wrong, because what is due to a payee only ever grows until it is paid. One payment holds some payees;
-//! others follow until everybody has been paid, whoever has waited longest first: nobody is kept waiting by those whose addresses are low.
+//! done, by as much less as is due to its payees no more: what they got out of the stake, and a refund that somebody has claimed since. One
+//! payment holds some payees; others follow until everybody has been paid, whoever has waited longest first: nobody is kept waiting by those
+//! whose addresses are low.
 
 use std::{
     collections::BTreeSet,

@@ -77,11 +77,12 @@ impl Cashier {
         let purse = voucher.purse();
         // Before its chain is asked, in its payer's turn: whoever shows it need not be that.
         self.refuse_public(voucher)?;
-        self.know_channel(voucher, 0).await?;
+        self.know_channel(voucher, 0, seats).await?;
         self.check_consent(voucher)?;
         // Nothing is answered after it.
         self.may_run_errand(&purse, &offer.asset)?;
-        let _waits = seats.leave((purse, self.customer(&purse, &offer.asset, voucher.config.payer)))?;
+        let customer = self.customer(&purse, &offer.asset, voucher.config.payer);
+        let _waits = seats.leave((self.config.network, purse, customer))?;
         let returning = self.send_refund(voucher, offer, wish).await?;
         let (amount, first) = (returning.amount, B256::from(returning.transaction.0));
         let balance = self.till.books().standing(&purse).map_or(0, |standing| standing.facts.balance);

@@ -228,7 +228,7 @@ impl Desk {
         cashier.admit_payer(&claim, offer)?;
         self.admit_small(&claim, &offer.asset)?;
         cashier.lend_for(&claim, payment, offer, seats).await?;
-        let authorised = cashier.authorise(claim, offer).await?;
+        let authorised = cashier.authorise(claim, offer, seats).await?;
         // Others may have been opened meanwhile.
         self.admit_small(authorised.claim(), &offer.asset)?;
         let turn = self.turn(cashier, &authorised, &offer.asset)?;
@@ -361,7 +361,7 @@ impl Desk {
             // Each one is a transaction of ours.
             return Err(Refused::Deposit { found: deposit.amount, expected: offer.min_deposit });
         }
-        let mut is_fresh = cashier.know_channel(voucher, FACTS_LIFE_MS).await?;
+        let mut is_fresh = cashier.know_channel(voucher, FACTS_LIFE_MS, seats).await?;
         if let VoucherKind::Deposit(deposit) = &voucher.kind {
             if !is_fresh {
                 // Its chain is asked about it, whatever is known of its channel.
@@ -380,7 +380,7 @@ impl Desk {
         let reservation = match self.till.take_voucher(voucher, offer, &wanted, tariff) {
             // Its payer may have deposited meanwhile.
             Err(Refused::OverBalance { .. }) if !is_fresh => {
-                cashier.know_channel(voucher, 0).await?;
+                cashier.know_channel(voucher, 0, seats).await?;
                 self.till.take_voucher(voucher, offer, &wanted, tariff)?
             }
             other => other?,

@@ -105,7 +105,18 @@ fn chain(said: &str, network: &Network) -> Result<wire::Network> {
         KnownToken::on(chain).next().is_some(),
         "no token of {chain} is known here; hint: --chain base, base-sepolia or ledger"
     );
+    check_worth(chain, wire::Network(network.chain_id))?;
     Ok(chain)
+}
+
+/// Whoever works and publishes is owed OPG for what is paid in whichever token, out of the gateway's stake where it has none.
+fn check_worth(chain: wire::Network, ledger: wire::Network) -> Result<()> {
+    let is_for_trials = [wire::Network::BASE_SEPOLIA, wire::Network::DEVNET_LEDGER].contains(&chain);
+    ensure!(
+        ledger != wire::Network::LEDGER || !is_for_trials,
+        "tokens of {chain} are worth nothing, and a gateway of this network owes OPG for what it is paid in them; hint: --chain base or ledger"
+    );
+    Ok(())
 }
 
 /// Blocks are final on the network's own ledger as its validators tell of it, and nowhere else.
@@ -154,4 +165,29 @@ fn keys_of(home: &Home, options: &NodePayments, chain: wire::Network) -> Result<
         }
     };
     Ok(Keys { settles: format!("{key}/0"), facilitator: format!("{key}/1") })
+}
+
+#[cfg(test)]
+mod tests {
+    use payments::wire::Network as On;
+
+    use super::*;
+
+    #[test]
+    fn what_is_worth_nothing_pays_for_nothing_that_opg_is_owed_for() {
+        for (chain, ledger, is_taken) in [
+            (On::BASE_SEPOLIA, On::LEDGER, false),
+            (On::DEVNET_LEDGER, On::LEDGER, false),
+            (On::BASE, On::LEDGER, true),
+            (On::LEDGER, On::LEDGER, true),
+            (On::BASE_SEPOLIA, On::DEVNET_LEDGER, true),
+            (On::DEVNET_LEDGER, On::DEVNET_LEDGER, true),
+        ] {
+            let checked = check_worth(chain, ledger);
+            assert_eq!(checked.is_ok(), is_taken, "{chain} {ledger}");
+            if let Err(refused) = checked {
+                assert!(refused.to_string().contains("are worth nothing"), "{refused}");
+            }
+        }
+    }
 }

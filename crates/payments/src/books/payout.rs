@@ -41,8 +41,8 @@ impl Books {
         Some(Entry::PayingOut(PayingOut { number: expected, shares }))
     }
 
-    /// The payment under way, by as much less as its payees got otherwise: out of the stake, where it was late. `None` where it stands.
-    /// `due` is all that is due: who is not in it is owed nothing.
+    /// The payment under way, by as much less as is due to its payees no more: they got it out of the stake, where it was late, or a
+    /// refund has been claimed for whose it is. `None` where it stands. `due` is all that is due: who is not in it is owed nothing.
     pub fn lower(&self, due: &[(Holder, u128)]) -> Option<Entry> {
         let paying = self.paying_out.as_ref()?;
         // As many are owed as there may be, and few of them are paid at once.

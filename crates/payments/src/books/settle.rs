@@ -62,11 +62,14 @@ impl Books {
         due
     }
 
-    /// Chains on which something is to be settled, or is on its way.
+    /// Chains on which something is to be settled or given back, or is on its way.
     pub fn networks_open(&self) -> BTreeSet<u64> {
         let purses = self.index.unsettled.iter().chain(&self.index.unclaimed).chain(&self.index.settling);
         let owed = self.owed.iter().filter(|(_, amount)| **amount > 0).map(|((network, _, _), _)| *network);
-        purses.filter_map(|id| self.purses.get(id)).map(|purse| purse.network).chain(owed).collect()
+        let deposits = self.depositing.values().map(|depositing| &depositing.raw);
+        let moving = deposits.chain(self.returning.values().map(|returning| &returning.raw));
+        let moving = moving.filter_map(|raw| Network::of_transaction(raw)).map(Network::chain_id);
+        purses.filter_map(|id| self.purses.get(id)).map(|purse| purse.network).chain(owed).chain(moving).collect()
     }
 
     /// What is to be settled of one purse now.
