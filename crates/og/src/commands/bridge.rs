@@ -27,6 +27,7 @@ use crate::{
 
 /// How long a transaction may take into a block.
 const PATIENCE: Duration = Duration::from_secs(120);
+const NOT_CARRIED: &str = "failed to carry to Base";
 /// Proofs in one answer of a validator.
 const PAGE: usize = 256;
 
@@ -234,7 +235,11 @@ pub async fn relay(remote: &Remote, common: &Common, options: cli::Relayer) -> R
         tell(&format!("carrying settlements to {} on {}, from {}", link.settlement, link.rpc, relayer.key.address()));
         let tell_of = |told: Result<Carried, CarryError>| {
             tell(&told.map_or_else(
-                |error| format!("{:#}", not_carried(error)),
+                |error| match error {
+                    CarryError::Base(error) => format!("{NOT_CARRIED}: {:#}", by_chain(error)),
+                    // In the words of its cause already.
+                    error => error.to_string(),
+                },
                 |carried| match carried.load {
                     Load::Settlement(number) => format!("carried settlement {number}"),
                     Load::Key(serial) => format!("carried key {serial} of the network"),
@@ -257,9 +262,7 @@ pub async fn relay(remote: &Remote, common: &Common, options: cli::Relayer) -> R
 
 fn not_carried(error: CarryError) -> Error {
     match error {
-        CarryError::Base(error) => by_chain(error).context("failed to carry to Base"),
-        CarryError::Ledger(_) | CarryError::Proof(_) | CarryError::Rotations(_) | CarryError::Behind { .. } => {
-            error.into()
-        }
+        CarryError::Base(error) => by_chain(error).context(NOT_CARRIED),
+        error => error.into(),
     }
 }

@@ -45,8 +45,10 @@ pub(super) fn by_chain(error: ChainError) -> Error {
     if row_of(&data).is_some() {
         return anyhow!("the contract refuses: {}", told(&data));
     }
-    if message.to_ascii_lowercase().contains("insufficient funds") {
-        let short = "the key's address has too little there for gas; hint: send it some of that chain's own coin";
+    // As go-ethereum has it, and as our own chains do.
+    if ["insufficient funds", "insufficient balance"].iter().any(|word| message.to_ascii_lowercase().contains(word)) {
+        let short =
+            "the key's address has too little of the chain's own coin; hint: it pays for gas, and for what is sent";
         return Error::new(error).context(short);
     }
     error.into()
@@ -340,8 +342,10 @@ mod tests {
         assert_eq!(told("execution reverted", paid), expected);
         let early = told("execution reverted", data(IBatchSettlement::WithdrawDelayNotElapsed {}.abi_encode()));
         assert!(early.contains("delay is not over") && early.contains("hint: og wallet withdraw --wait"), "{early}");
-        let poor = told("insufficient funds for gas * price + value", None);
-        assert!(poor.contains("too little there for gas; hint: ") && poor.contains("eth_estimateGas"), "{poor}");
+        for message in ["insufficient funds for gas * price + value", "Insufficient balance for transfer"] {
+            let poor = told(message, None);
+            assert!(poor.contains("chain's own coin; hint: ") && poor.ends_with(message), "{poor}");
+        }
         let raw = "the chain's RPC refused eth_estimateGas: execution reverted";
         assert_eq!(told("execution reverted", data(vec![1, 2, 3, 4])), raw);
         assert_eq!(told("execution reverted", Some("no digits".to_owned())), raw);
