@@ -13,7 +13,10 @@ use std::{
 
 use api::{ApiError, Code};
 use network::{LedgerClient, NetworkError};
-use protocol::{Digest, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, Role, registry::ModelKind};
+use protocol::{
+    Digest, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, Role,
+    registry::{ModelKind, node_id},
+};
 use router::{Wanted, WorkerView};
 
 /// Keys that are remembered.
@@ -32,6 +35,8 @@ const LIE_FAILURES: u32 = 6;
 pub struct View {
     pub workers: Vec<NodeRecord>,
     pub models: Vec<ModelRecord>,
+    /// Gateways that the ledger takes no receipts from.
+    jailed_gateways: BTreeSet<NodeId>,
     /// `None` before the first answer.
     pub seen_at: Option<Instant>,
     by_root: BTreeMap<Digest, usize>,
@@ -53,7 +58,8 @@ impl View {
             worker.models.iter().for_each(|model| serving.entry(*model).or_default().push(index));
         }
         let by_node = workers.iter().enumerate().map(|(index, worker)| (worker.node, index)).collect();
-        Self { workers, models, seen_at: Some(Instant::now()), by_root, by_name, by_node, serving }
+        let (jailed_gateways, seen_at) = (BTreeSet::new(), Some(Instant::now()));
+        Self { workers, models, jailed_gateways, seen_at, by_root, by_name, by_node, serving }
     }
 
     pub fn worker(&self, node: &NodeId) -> Option<&NodeRecord> {
@@ -123,10 +129,12 @@ impl Directory {
     /// Asks the ledger once for everything, by a client of whoever asks; on an error the last view stays.
     pub async fn refresh(&self, ledger: &LedgerClient) -> Result<(), NetworkError> {
         let (nodes, models) = (ledger.nodes().await?, ledger.models().await?);
+        let jailed = nodes.iter().filter(|node| node.role == Role::Gateway && node.jailed);
+        let jailed_gateways = jailed.map(|gateway| gateway.node).collect();
         let workers: Vec<NodeRecord> = nodes.into_iter().filter(|node| node.role == Role::Worker).collect();
         let known: BTreeSet<NodeId> = workers.iter().map(|worker| worker.node).collect();
         lock(&self.conduct).retain(|node, conduct| known.contains(node) || conduct.in_flight > 0);
-        let view = Arc::new(View::new(workers, models));
+        let view = Arc::new(View { jailed_gateways, ..View::new(workers, models) });
         // The old one is taken apart outside of the lock.
         let _before = std::mem::replace(&mut *lock(&self.view), view);
         self.refresh_keys(ledger).await
@@ -163,6 +171,12 @@ impl Directory {
             Err(NetworkError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the gateway of this key is jailed, as the ledger was heard last. A key that is not known is taken for its node's first.
+    pub fn is_jailed(&self, gateway: &PublicKey) -> bool {
+        let known = lock(&self.keys).get(gateway).map(|known| known.record.node);
+        self.view().jailed_gateways.contains(&known.unwrap_or_else(|| node_id(gateway)))
     }
 
     /// The model that a client calls by its name or its root.

@@ -1,6 +1,6 @@
 //! Assembly: opens the outbox, starts the tasks, listens.
 
-use std::{fs::File, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use crypto::SigningKey;
 use network::{Client, LedgerClient, Limits, NetworkError, Sender, Server, process::Program};
@@ -127,7 +127,7 @@ impl Gateway {
             large_bodies: Arc::new(Semaphore::new(pace.large_bodies_max)),
             large_waits: Arc::new(Semaphore::new(pace.large_bodies_max)),
         });
-        refresh(&shared.directory, &shared.ledger).await;
+        hear_first(&shared).await;
         if let Some(desk) = &desk {
             desk.ask_rate().await;
         }
@@ -194,7 +194,16 @@ impl Beside {
             let payouts = payment::pay_out(Arc::clone(&desk), sender, posts);
             tokio::join!(payouts, payment::follow(reads.clone(), shared.outbox.clone(), desk));
         };
-        tokio::join!(outbox, desk, keep_fresh(&shared.directory, &reads, shared.pace.poll));
+        tokio::join!(outbox, desk, keep_fresh(&shared, &reads));
+    }
+}
+
+/// What the ledger says at the start, and whose our own key is there: that follows from the key alone only where it was never rotated. Once
+/// known it is kept.
+async fn hear_first(shared: &Shared) {
+    refresh(&shared.directory, &shared.ledger).await;
+    if shared.directory.view().seen_at.is_some() {
+        let _is_asked_no_more = shared.directory.key(&shared.key.public_key()).await;
     }
 }
 
@@ -204,10 +213,19 @@ async fn refresh(directory: &Directory, ledger: &LedgerClient) {
     }
 }
 
-async fn keep_fresh(directory: &Directory, ledger: &LedgerClient, poll: Duration) {
+/// Keeps the view of the ledger, and tells the operator once when that has jailed this gateway.
+async fn keep_fresh(shared: &Shared, ledger: &LedgerClient) {
+    let (key, mut was_jailed) = (shared.key.public_key(), false);
     loop {
-        tokio::time::sleep(poll).await;
-        refresh(directory, ledger).await;
+        let is_jailed = shared.directory.is_jailed(&key);
+        if is_jailed && !was_jailed {
+            tracing::error!(
+                "this gateway is jailed: the ledger takes none of its receipts until its operator ends that, by og stake unjail when its term has come"
+            );
+        }
+        was_jailed = is_jailed;
+        tokio::time::sleep(shared.pace.poll).await;
+        refresh(&shared.directory, ledger).await;
     }
 }
 

@@ -810,7 +810,7 @@ async fn a_voucher_out_of_a_claim_is_no_consent_to_a_refund() {
     assert_eq!(state["chargedCumulativeAmount"], charged.to_string(), "the payer learns what to sign");
     let dust = stage.refund(&payer(), &channel, charged, Some(1)).await;
     assert_eq!(reason(&dust), "invalid_batch_settlement_evm_refund_amount_invalid");
-    assert!(dust.body.contains("is too small: at least 10000, or all that is left"), "{}", dust.body);
+    assert!(dust.body.contains("is too small: 0.01 of a whole token at least, or all that is left"), "{}", dust.body);
     for _ in 0..3 {
         let refunded = stage.refund(&payer(), &channel, charged, Some(10_000)).await;
         assert_eq!(refunded.status, 200, "{}", refunded.body);

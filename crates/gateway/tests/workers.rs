@@ -9,8 +9,11 @@ use std::{
 };
 
 use crypto::SigningKey;
+use gateway::Gateway;
 use protocol::{
-    Assurance, Canonical as _, Digest, Finish, List, Opening, Output, PublicKey, SignedReceipt,
+    Assurance, Canonical as _, Digest, Finish, KeyRecord, List, NodeRecord, Opening, Output, PublicKey, Role,
+    SignedReceipt,
+    registry::{OPEN_END, node_id},
     request::{StreamHead, output_commitment},
     service::{DoneFrame, Failure},
 };
@@ -393,4 +396,30 @@ async fn a_client_that_never_reads_is_left() {
     assert_eq!(stage.workers[0].cuts(), 1);
     assert!(stage.client.get("/metrics").await.body.contains("og_gateway_disconnects_total 1\n"));
     drop(stuck);
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_jailed_says_so_whether_or_not_its_key_was_rotated() {
+    let key = SigningKey::from_seed(&[1; 32]);
+    let own = key.public_key();
+    for node in [node_id(&own), Digest([7; 32])] {
+        let validator = stub::Validator::start().await;
+        let known = KeyRecord { key: own, node, role: Role::Gateway, valid_from: 1, valid_until: OPEN_END };
+        validator.change(|ledger| ledger.keys.insert(own, known));
+        let folder = tempfile::tempdir().unwrap();
+        let gateway = Gateway::start(stub::config(&validator, &folder, stub::pace())).await.unwrap();
+        let client = stub::client::Client::new(gateway.address());
+        assert_eq!(client.get("/status").await.json()["jailed"], false);
+        let jailed = NodeRecord { node, role: Role::Gateway, jailed: true, ..stub::node(&key, "http://gateway") };
+        validator.change(|ledger| ledger.nodes.push(jailed));
+        let mut status = client.get("/status").await.json();
+        for _ in 0..200 {
+            if status["jailed"] == true {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            status = client.get("/status").await.json();
+        }
+        assert_eq!((status["jailed"].as_bool(), status["jailed_workers"].as_u64()), (Some(true), Some(0)), "{status}");
+    }
 }

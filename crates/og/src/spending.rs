@@ -6,6 +6,7 @@
 //! and of no call.
 
 use std::{
+    collections::BTreeSet,
     fs::{File, OpenOptions},
     path::PathBuf,
 };
@@ -190,6 +191,10 @@ pub enum Overspent {
     Limit(OverLimit),
 }
 
+fn file(home: &Home) -> PathBuf {
+    home.folder().join("spending.json")
+}
+
 /// The file, held until dropped. To look at it while others may write, [`Book::read`] it.
 pub struct Spending {
     path: PathBuf,
@@ -200,7 +205,7 @@ pub struct Spending {
 impl Spending {
     /// Opens it when no other process has it open.
     pub fn open(home: &Home) -> Result<Self> {
-        let path = home.folder().join("spending.json");
+        let path = file(home);
         std::fs::create_dir_all(home.folder())
             .with_context(|| format!("failed to make {}", home.folder().display()))?;
         let lock = locked(&home.folder().join("spending.lock"))?;
@@ -271,6 +276,17 @@ impl Book {
     /// The file as it is now, and nobody kept from it.
     pub fn read(home: &Home) -> Result<Self> {
         Ok(Spending::open(home)?.book)
+    }
+
+    /// Every address that has paid from this folder, as far as the file goes back. Where there is none, none is made.
+    pub fn payers(home: &Home) -> Result<BTreeSet<Address>> {
+        if !file(home).exists() {
+            return Ok(BTreeSet::new());
+        }
+        let book = Self::read(home)?;
+        let spent = book.spent.iter().map(|kept| kept.purse.payer);
+        let channels = book.channels.iter().map(|kept| kept.purse.payer);
+        Ok(spent.chain(channels).chain(book.sessions.iter().map(|kept| kept.payer)).collect())
     }
 
     /// All limits with what was spent today.
@@ -493,6 +509,26 @@ mod tests {
         assert_eq!(spending.book.session(&Address::ZERO, "GET x", NOW_S), None, "another's");
         spending.keep_session(purse().payer, "GET x", None).unwrap();
         assert_eq!(spending.book.session(&purse().payer, "GET x", NOW_S), None);
+    }
+
+    #[test]
+    fn who_has_paid_is_known_and_a_limit_alone_is_no_payment() {
+        let (_folder, home) = home();
+        assert!(Book::payers(&home).unwrap().is_empty() && !home.folder().exists(), "to look makes nothing");
+        let mut spending = Spending::open(&home).unwrap();
+        let limits = Limits { per_call: 1, per_day: 1 };
+        spending.set_limits(Purse { payer: Address::repeat_byte(9), ..purse() }, Some(limits)).unwrap();
+        let session = KeptSession {
+            payer: Address::repeat_byte(3),
+            resource: "GET x".to_owned(),
+            token: "t".to_owned(),
+            until_s: NOW_S,
+            cap: None,
+        };
+        spending.keep_session(session.payer, "GET x", Some(session.clone())).unwrap();
+        spending.spend(&purse(), Some(1), Signing::of_call(1), NOW_S).unwrap().unwrap();
+        drop(spending);
+        assert_eq!(Book::payers(&home).unwrap(), BTreeSet::from([purse().payer, session.payer]));
     }
 
     #[test]

@@ -325,3 +325,56 @@ fn what_is_no_request_is_not_sent() {
     let said = wallet.pay(&stand.url, &["--max", "1"]);
     assert!(said.code == 1 && said.stderr.contains("http://elsewhere/"), "{said:?}");
 }
+
+/// A bundle that holds, of a receipt that 0x0707… paid for, with its trust.
+fn held() -> Value {
+    serde_json::from_str(include_str!("../../verify/vectors/held.json")).unwrap()
+}
+
+/// Takes a payment, and answers with the receipt of what another paid for.
+fn names_another(heard: &Heard) -> String {
+    if heard.header("payment-signature").is_none() {
+        return asks(&[exact_terms()]);
+    }
+    let held = held();
+    let own = json!({
+        "receipt_id": held["report"]["receipt"], "receipt": held["bundle"]["receipt"], "opening": held["bundle"]["opening"],
+    });
+    reply("200 OK", &[], &json!({ "thing": 1, "og": own }).to_string())
+}
+
+#[test]
+fn an_answer_that_names_another_payer_is_kept_as_evidence_and_never_held() {
+    let (wallet, held, another) = (Wallet::new(), held(), format!("0x{}", "07".repeat(20)));
+    let (said, _) = wallet.refused(names_another, &["--max", "0.002", "--data", "{}"], "other_payer");
+    let told = said.json();
+    assert_eq!((&told["body"]["thing"], &told["paid"]["max"]), (&json!(1), &json!("2000")), "it is shown: {told}");
+    assert!(told["error"]["message"].as_str().unwrap().contains(&format!("names {another} as the payer")), "{told}");
+    assert!(said.stderr.contains("error: ") && said.stderr.contains("it is evidence"), "{said:?}");
+    let id = held["report"]["receipt"].as_str().unwrap();
+    let evidence = wallet.folder.path().join(format!("net/receipts/{id}.evidence.json"));
+    assert!(told["error"]["hint"].as_str().unwrap().contains(&format!("{id}.evidence.json")), "{told}");
+    let evidence: Value = serde_json::from_slice(&std::fs::read(evidence).unwrap()).unwrap();
+    assert_eq!((&evidence["receipt"], &evidence["receipt_id"]), (&held["bundle"]["receipt"], &json!(id)));
+
+    let [bundle, trust] = ["bundle", "trust"].map(|name| {
+        let path = wallet.folder.path().join(format!("{name}.json"));
+        std::fs::write(&path, held[name].to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    let verified = |by: &Wallet, more: &[&str]| {
+        let said = by.og(&[&["receipt", "verify", &bundle, "--trust", &trust], more].concat());
+        let report = said.json();
+        let line = report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "payer").unwrap().clone();
+        (said.code, report["check"].clone(), line)
+    };
+    let (code, check, line) = verified(&wallet, &[]);
+    assert_eq!((code, check), (1, json!("payer")), "{line}");
+    assert!(line["reason"].as_str().unwrap().contains(&another), "{line}");
+    assert_eq!(verified(&wallet, &["--payer", &another]).0, 0, "who looks for that payer finds it");
+    let (code, _, line) = verified(&Wallet::new(), &[]);
+    assert!(code == 0 && line["detail"].as_str().unwrap().ends_with("who never paid from this folder"), "{line}");
+    assert_eq!(verified(&Wallet::new(), &["--payer", &format!("0x{}", "08".repeat(20))]).0, 1);
+    let said = wallet.og(&["receipt", "verify", &bundle, "--payer", "somebody"]);
+    assert_eq!(said.code, 2, "no address: {said:?}");
+}

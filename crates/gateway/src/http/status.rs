@@ -26,6 +26,8 @@ struct Status {
     node: String,
     key: String,
     chain_id: u64,
+    /// The ledger takes none of its receipts.
+    jailed: bool,
     workers: usize,
     /// Of the workers; they answer nothing.
     jailed_workers: usize,
@@ -78,6 +80,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Response {
         node: protocol::registry::node_id(&key).to_string(),
         key: key.to_string(),
         chain_id: shared.chain_id,
+        jailed: shared.directory.is_jailed(&key),
         workers: view.workers.len(),
         jailed_workers: view.workers.iter().filter(|worker| worker.jailed).count(),
         models: view.models.len(),

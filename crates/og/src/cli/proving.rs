@@ -11,7 +11,7 @@ pub enum Receipt {
     Show { receipt: String },
     /// Check a receipt by its id, or an exported bundle offline.
     #[command(
-        after_help = "Exit codes: 0 held, 1 refused, 2 could not tell (yet).\nExamples:\n  og receipt verify <id>\n  og receipt verify bundle.json --trust trust.json   (offline)"
+        after_help = "Exit codes: 0 held, 1 refused, 2 could not tell (yet).\nExamples:\n  og receipt verify <id>\n  og receipt verify bundle.json --trust trust.json   (offline)\n  og receipt verify <id> --payer 0x77…77"
     )]
     Verify {
         /// An id, or a bundle file.
@@ -19,6 +19,10 @@ pub enum Receipt {
         /// The pinned trust file; without it, the one in the folder.
         #[arg(long)]
         trust: Option<PathBuf>,
+        /// Who paid: a receipt of which another is shown to have paid is refused. Without it, an answer that was given to this folder must
+        /// name one who has paid from it, if anybody has.
+        #[arg(long, value_name = "ADDRESS")]
+        payer: Option<relayer::Address>,
     },
     /// Write a receipt's bundle to a file that anyone can check offline.
     #[command(after_help = "Example:\n  og receipt export <id> --out bundle.json")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use contracts::{
     abi::{ISettlement, IToken},
     addresses,
@@ -12,6 +12,7 @@ use relayer::{Call, Carried, CarryError, Chain, Load, SignerKey};
 use serde_json::{Value, json};
 
 use super::{
+    refused::by_chain,
     show,
     wallet::{address, base_units, written},
 };
@@ -26,6 +27,7 @@ use crate::{
 
 /// How long a transaction may take into a block.
 const PATIENCE: Duration = Duration::from_secs(120);
+const NOT_CARRIED: &str = "failed to carry to Base";
 /// Proofs in one answer of a validator.
 const PAGE: usize = 256;
 
@@ -52,7 +54,7 @@ async fn to_base(remote: &Remote, common: &Common, amount: &str, to: Option<&str
     let url = remote.network()?.ethereum_urls().into_iter().next().context("the network has no validator")?;
     let ledger = Chain::new(remote.client.clone(), url);
     let sent = ledger.send(&relayer::send_to_base(&to), amount, &key, PATIENCE).await;
-    let transaction = sent.context("failed to lock OPG on the ledger")?;
+    let transaction = sent.map_err(by_chain).context("failed to lock OPG on the ledger")?;
     let said = json!({ "to": written(&to), "amount": amount.to_string(), "transaction": transaction });
     show(common, &said, |_| {
         vec![format!("{} OPG locked for {} on Base; og payout claim has it minted there", opg(amount), written(&to))]
@@ -73,7 +75,7 @@ async fn to_ledger(remote: &Remote, common: &Common, amount: &str, to: Option<&s
 }
 
 async fn sent(link: &Link, call: &Call, key: &SignerKey) -> Result<String> {
-    Ok(link.chain().send(call, 0, key, PATIENCE).await?.to_string())
+    Ok(link.chain().send(call, 0, key, PATIENCE).await.map_err(by_chain)?.to_string())
 }
 
 async fn status(remote: &Remote, common: &Common) -> Result<()> {
@@ -233,7 +235,11 @@ pub async fn relay(remote: &Remote, common: &Common, options: cli::Relayer) -> R
         tell(&format!("carrying settlements to {} on {}, from {}", link.settlement, link.rpc, relayer.key.address()));
         let tell_of = |told: Result<Carried, CarryError>| {
             tell(&told.map_or_else(
-                |error| error.to_string(),
+                |error| match error {
+                    CarryError::Base(error) => format!("{NOT_CARRIED}: {:#}", by_chain(error)),
+                    // In the words of its cause already.
+                    error => error.to_string(),
+                },
                 |carried| match carried.load {
                     Load::Settlement(number) => format!("carried settlement {number}"),
                     Load::Key(serial) => format!("carried key {serial} of the network"),
@@ -244,7 +250,7 @@ pub async fn relay(remote: &Remote, common: &Common, options: cli::Relayer) -> R
         return Ok(());
     }
     let mut carried = Vec::new();
-    while let Some(one) = relayer.step().await? {
+    while let Some(one) = relayer.step().await.map_err(not_carried)? {
         carried.push(match one.load {
             Load::Settlement(number) => json!({ "settlement": number, "transaction": one.transaction }),
             Load::Key(serial) => json!({ "key": serial, "transaction": one.transaction }),
@@ -252,4 +258,11 @@ pub async fn relay(remote: &Remote, common: &Common, options: cli::Relayer) -> R
     }
     show(common, &json!({ "carried": carried }), |_| vec![format!("{} settlements and keys carried", carried.len())]);
     Ok(())
+}
+
+fn not_carried(error: CarryError) -> Error {
+    match error {
+        CarryError::Base(error) => by_chain(error).context(NOT_CARRIED),
+        error => error.into(),
+    }
 }

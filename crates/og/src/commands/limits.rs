@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     pay::{token, wallet::Wallet},
+    refused::by_chain,
     show,
 };
 use crate::{
@@ -125,7 +126,8 @@ pub async fn approve(remote: &Remote, common: &Common, options: &cli::Approve) -
     }
     let call = IToken::approveCall { spender: addresses::PERMIT2, value: amount };
     let call = Call { to: token.address, data: alloy_sol_types::SolCall::abi_encode(&call).into() };
-    let sent = chain.send(&call, 0, wallet.payer.key(), PATIENCE).await.context("failed to approve Permit2")?;
+    let sent = chain.send(&call, 0, wallet.payer.key(), PATIENCE).await;
+    let sent = sent.map_err(by_chain).context("failed to approve Permit2")?;
     let shown = u128::try_from(amount).map_or_else(|_| "any amount".to_owned(), |units| token::written(units, &token));
     let said =
         json!({ "payer": wallet.written(), "token": token.symbol, "amount": amount.to_string(), "transaction": sent });

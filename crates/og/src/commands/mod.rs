@@ -15,6 +15,7 @@ mod module;
 mod node;
 mod paid;
 mod pay;
+mod payer;
 mod proof;
 mod receipt;
 mod refused;

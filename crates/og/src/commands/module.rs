@@ -18,7 +18,10 @@ use protocol::{
 use relayer::{Chain, SignerKey};
 use serde_json::{Value, json};
 
-use super::{refused::Refused, show};
+use super::{
+    refused::{Refused, by_chain},
+    show,
+};
 use crate::{amount::opg, cli::Common, keys, remote::Remote};
 
 /// How long a wallet's transaction may take into a block.
@@ -98,7 +101,11 @@ pub(super) async fn send<C: SolCall>(
         Caller::Wallet(key) => {
             let url = remote.network()?.ethereum_urls().into_iter().next().context("the network has no validator")?;
             let call = relayer::Call { to: module.address, data: input.into() };
-            Chain::new(remote.client.clone(), url).send(&call, value, &key, PATIENCE).await?.to_string()
+            Chain::new(remote.client.clone(), url)
+                .send(&call, value, &key, PATIENCE)
+                .await
+                .map_err(by_chain)?
+                .to_string()
         }
     };
     Ok(Sent { method: C::SIGNATURE.split('(').next().unwrap_or_default(), from, transaction })

@@ -8,11 +8,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use network::NetworkError;
+use payments::Address;
 use protocol::{Canonical as _, Opening, ShortBundle, Trust, WrittenBundle};
 use serde_json::{Value, json};
 use verify::Report;
 
-use super::{claim, show, wrote};
+use super::{claim, payer::Claimed, show, wrote};
 use crate::{
     cli::{Common, Receipt},
     home::{Home, read_trust},
@@ -26,13 +27,13 @@ const EARLY_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Verifies a bundle file, if that is what is asked: no network, no runtime.
 pub fn offline(common: &Common, command: &Receipt) -> Result<Option<ExitCode>> {
-    let Receipt::Verify { receipt, trust } = command else { return Ok(None) };
+    let Receipt::Verify { receipt, trust, payer } = command else { return Ok(None) };
     let path = Path::new(receipt);
     if crypto::Digest::from_hex(receipt).is_some() || !path.exists() {
         return Ok(None);
     }
     let bundle = api::face::read(&storage::read_file(path, BUNDLE_BYTES_MAX)?).map_err(|error| error.to_string());
-    Ok(Some(judge(common, bundle, trust.as_deref())))
+    Ok(Some(judge(common, bundle, trust.as_deref(), *payer)))
 }
 
 pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<ExitCode> {
@@ -46,12 +47,12 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
             show(common, &shown, lines);
             Ok(ExitCode::SUCCESS)
         }
-        Receipt::Verify { receipt, trust } => {
+        Receipt::Verify { receipt, trust, payer } => {
             let bundle = match fetch(remote, &receipt, true, trust.as_deref()).await {
                 Err(error) if is_early(&error) => return Ok(too_early(common, &receipt, &error)),
                 fetched => fetched?,
             };
-            Ok(judge(common, Ok(WrittenBundle::Short(Box::new(bundle))), trust.as_deref()))
+            Ok(judge(common, Ok(WrittenBundle::Short(Box::new(bundle))), trust.as_deref(), payer))
         }
         Receipt::Export { receipt, out, without_opening } => {
             let bundle = fetch(remote, &receipt, !without_opening, None).await?;
@@ -132,10 +133,20 @@ pub fn id(text: &str) -> Result<&str> {
         .with_context(|| format!("{text:?} is neither a file nor a receipt's id; hint: an id is 64 hexadecimal digits"))
 }
 
-fn judge(common: &Common, bundle: Result<WrittenBundle, String>, trust: Option<&Path>) -> ExitCode {
-    let trust_file: PathBuf = trust.map_or_else(|| Home::new(common.dir.clone()).trust_file(), Path::to_owned);
+fn judge(
+    common: &Common,
+    bundle: Result<WrittenBundle, String>,
+    trust: Option<&Path>,
+    payer: Option<Address>,
+) -> ExitCode {
+    let home = Home::new(common.dir.clone());
+    let trust_file: PathBuf = trust.map_or_else(|| home.trust_file(), Path::to_owned);
+    let claimed = bundle.as_ref().ok().map(Claimed::of);
     let trust: Result<Trust, String> = read_trust(&trust_file).map_err(|error| format!("{error:#}"));
-    let report = verify::verify_parsed(bundle, trust.as_ref().map_err(Clone::clone));
+    let mut report = verify::verify_parsed(bundle, trust.as_ref().map_err(Clone::clone));
+    if let Some(claimed) = claimed {
+        claimed.judge(&home, payer, &mut report);
+    }
     print(common, &report);
     ExitCode::from(report.exit_code())
 }

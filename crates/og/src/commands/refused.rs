@@ -1,26 +1,30 @@
-//! What native modules refuse, in sentences: amounts in OPG, shares in percent, and what may be done about it.
+//! What native modules and contracts refuse, in sentences: amounts in OPG, shares in percent, and what may be done about it.
 //!
-//! One table for every command. What has no row is told as its interface has it. Each sentence ends with the error's name, for
+//! One table for every command, whichever chain it is told by. What has no row is told as its interface, or its chain, has it. Each sentence ends with the error's name, for
 //! whoever looks it up in `contracts/`.
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use alloy_sol_types::SolError;
-use contracts::abi::{IModels, IParameters};
+use anyhow::{Error, anyhow};
+use contracts::abi::{IBatchSettlement, IModels, IParameters, ISettlement};
 use evm::modules::{
-    IModule, SystemError, explain,
+    IModule, SystemError,
+    bridge::IBridge,
+    explain,
     opg::IOPG,
     registry::IRegistry,
     seats::ISeats,
     staking::{IStakedVotes, IStaking},
 };
+use network::RpcError;
 use protocol::Amount;
-use thiserror::Error;
+use relayer::ChainError;
 
 use super::terms::percent;
 use crate::amount::opg;
 
 /// A module's "no", with the bytes that it reverted with.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[error("the {module} module refuses: {}", told(.data))]
 pub(super) struct Refused {
     pub module: &'static str,
@@ -34,11 +38,30 @@ impl Refused {
     }
 }
 
+/// What a chain refused, in the words of the contract that did, where they are known here.
+pub(super) fn by_chain(error: ChainError) -> Error {
+    let ChainError::Rpc(RpcError::Refused { message, data, .. }) = &error else { return error.into() };
+    let data = data.as_deref().and_then(|data| hex::decode(data).ok()).unwrap_or_default();
+    if row_of(&data).is_some() {
+        return anyhow!("the contract refuses: {}", told(&data));
+    }
+    // As go-ethereum has it, and as our own chains do.
+    if ["insufficient funds", "insufficient balance"].iter().any(|word| message.to_ascii_lowercase().contains(word)) {
+        let short =
+            "the key's address has too little of the chain's own coin; hint: it pays for gas, and for what is sent";
+        return Error::new(error).context(short);
+    }
+    error.into()
+}
+
 const LATER: &str = "og stake show says in which term what may move, and which term it is";
 const LONGER: &str = "say less";
 const NODES: &str = "og node list names those that are there";
 const MODELS: &str = "nobody published it, or it is in no block yet: og model list";
 const VERSIONS: &str = "is this og of the network's version?";
+const CHANNELS: &str = "og wallet channels lists those that are known here";
+const PROOFS: &str =
+    "a validator has told what is wrong, or of another network: og bridge status names the contract; ask again";
 
 /// One error. In a sentence `{0}` stands for its first argument as its type is read, `{0 OPG}` for the same as base units of OPG, and
 /// `{0 %}` as millionths.
@@ -168,12 +191,72 @@ static ROWS: &[Row] = &[
     row::<IParameters::ParameterOutOfBounds>("{0} is from {2} to {3}, not {1}", "a value between them"),
     row::<ISeats::TermUndecided>("the seats of term {0} are not decided yet, those of {1} are", "ask again next term"),
     row::<ISeats::TermForgotten>("the seats of term {0} are not remembered, those of {1} are", "a later term"),
+    // The bridge, at its both ends.
+    row::<ISettlement::NothingToSend>("nothing would be sent", "an amount above 0"),
+    row::<IBridge::InvalidReceiver>("{0} is nobody who can receive OPG on Base", "--to names an address of somebody"),
+    row::<ISettlement::AlreadyPaid>("payout {0}/{1} is paid already", "og payout list says which are payable"),
+    row::<ISettlement::UnknownSettlement>(
+        "settlement {0} is not on Base yet, {1} is the next one there",
+        "og relayer --once carries it, or another relayer will",
+    ),
+    row::<ISettlement::NotInTree>("the payout is none of that settlement's", PROOFS),
+    row::<ISettlement::PathTooLong>("a path of {0} steps is too long, {1} at most expected", PROOFS),
+    row::<ISettlement::SumOverflow>("the settlement's payouts are more than can be counted", PROOFS),
+    row::<ISettlement::RecordLength>("{0} bytes are no settlement, {1} expected", VERSIONS),
+    row::<ISettlement::UnknownVersion>("a settlement of version {0} is not known there, {1} expected", VERSIONS),
+    row::<ISettlement::OtherChain>("the settlement is of chain {0}, and the contract serves {1}", PROOFS),
+    row::<ISettlement::OtherKey>(
+        "the network's key {0} has signed, and the contract believes {1}",
+        "og relayer carries keys as well, in their order",
+    ),
+    row::<ISettlement::SignatureLength>("{0} bytes are no signature, {1} expected", VERSIONS),
+    row::<ISettlement::KeyLength>("{0} bytes are no key, {1} expected", VERSIONS),
+    row::<ISettlement::NotAKey>("what is named is no key of a network", PROOFS),
+    row::<ISettlement::InvalidCertificate>("the network's signature does not hold", PROOFS),
+    row::<ISettlement::NotInState>("the certified state has {1} there, and {0} is shown", PROOFS),
+    row::<ISettlement::Gap>("number {0} does not come next, {1} does", "another relayer was first: og bridge status"),
+    row::<ISettlement::OtherHistory>("the settlement goes on from {0}, and the last one there is {1}", PROOFS),
+    row::<ISettlement::EpochsNotNext>(
+        "it settles epochs {0} to {1}; {2} is next, and {3} the last that is certified",
+        PROOFS,
+    ),
+    row::<ISettlement::BurnsNotHere>("it counts {0} burns as {1}, which are {2} there", PROOFS),
+    row::<ISettlement::BurnsForgotten>("it counts {0} burns, and {1} were counted before", PROOFS),
+    row::<ISettlement::PrecompileMissing>(
+        "the chain has nothing at {0}, by which signatures are checked",
+        "a chain with the operations on BLS12-381 of EIP-2537",
+    ),
+    // A payer's way out of a channel.
+    row::<IBatchSettlement::InvalidChannel>("the contract knows no such channel", CHANNELS),
+    row::<IBatchSettlement::WithdrawalAlreadyPending>(
+        "a withdrawal has begun already",
+        "og wallet withdraw goes on with it",
+    ),
+    row::<IBatchSettlement::WithdrawalNotPending>("no withdrawal has begun", "og wallet withdraw begins one"),
+    row::<IBatchSettlement::WithdrawDelayNotElapsed>("the channel's delay is not over", "og wallet withdraw --wait"),
+    row::<IBatchSettlement::NothingToWithdraw>("nothing is left in the channel", CHANNELS),
+    row::<IBatchSettlement::WithdrawAmountExceedsAvailable>(
+        "less is left in the channel by now",
+        "its server has claimed: og wallet withdraw asks anew",
+    ),
+    row::<IBatchSettlement::NotAuthorizedToInitiateWithdraw>(
+        "only its payer takes out of a channel",
+        "--key names the one that paid",
+    ),
+    row::<IBatchSettlement::NotAuthorizedToFinalizeWithdraw>(
+        "only its payer takes out of a channel",
+        "--key names the one that paid",
+    ),
 ];
 
-/// A refusal's sentence and hint, from the bytes that a module reverts with.
+fn row_of(data: &[u8]) -> Option<&'static Row> {
+    let selector = data.first_chunk::<4>()?;
+    ROWS.iter().find(|row| row.selector == *selector)
+}
+
+/// A refusal's sentence and hint, from the bytes that a module or a contract reverts with.
 fn told(data: &[u8]) -> String {
-    let is_it = |row: &&Row| data.first_chunk::<4>() == Some(&row.selector);
-    let Some(row) = ROWS.iter().find(is_it) else {
+    let Some(row) = row_of(data) else {
         return explain(&SystemError::Refused(Bytes::copy_from_slice(data)));
     };
     let (name, kinds) = row.signature.split_once('(').unwrap_or((row.signature, ""));
@@ -217,6 +300,7 @@ mod tests {
         IStaking::OffenceFromTheFuture::SELECTOR,
         IStaking::EvidenceUsed::SELECTOR,
         IStaking::RewardPoolTooSmall::SELECTOR,
+        IBridge::MoreThanLocked::SELECTOR,
     ];
 
     #[test]
@@ -247,6 +331,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_chain_refuses_is_told_in_its_contracts_words_where_they_are_known() {
+        let told = |message: &str, data: Option<String>| {
+            let refused = RpcError::Refused { method: "eth_estimateGas", message: message.to_owned(), data };
+            format!("{:#}", by_chain(refused.into()))
+        };
+        let data = |error: Vec<u8>| Some(format!("0x{}", hex::encode(error)));
+        let paid = data(ISettlement::AlreadyPaid { number: 3, index: 7 }.abi_encode());
+        let expected = "the contract refuses: payout 3/7 is paid already (AlreadyPaid); hint: og payout list says which are payable";
+        assert_eq!(told("execution reverted", paid), expected);
+        let early = told("execution reverted", data(IBatchSettlement::WithdrawDelayNotElapsed {}.abi_encode()));
+        assert!(early.contains("delay is not over") && early.contains("hint: og wallet withdraw --wait"), "{early}");
+        for message in ["insufficient funds for gas * price + value", "Insufficient balance for transfer"] {
+            let poor = told(message, None);
+            assert!(poor.contains("chain's own coin; hint: ") && poor.ends_with(message), "{poor}");
+        }
+        let raw = "the chain's RPC refused eth_estimateGas: execution reverted";
+        assert_eq!(told("execution reverted", data(vec![1, 2, 3, 4])), raw);
+        assert_eq!(told("execution reverted", Some("no digits".to_owned())), raw);
+        let failed = by_chain(ChainError::Failed(B256::ZERO)).to_string();
+        assert!(failed.ends_with("failed in its block"), "{failed}");
+    }
+
+    #[test]
     fn what_has_no_row_is_told_as_its_interface_has_it() {
         let used = IStaking::EvidenceUsed { evidence: B256::ZERO };
         assert_eq!(told(&used.abi_encode()), "EvidenceUsed(0)");
@@ -261,6 +368,8 @@ mod tests {
             IRegistry::IRegistryErrors::SELECTORS,
             IParameters::IParametersErrors::SELECTORS,
             ISeats::ISeatsErrors::SELECTORS,
+            IBridge::IBridgeErrors::SELECTORS,
+            ISettlement::ISettlementErrors::SELECTORS,
         ]);
         let rows: BTreeSet<[u8; 4]> = ROWS.iter().map(|row| row.selector).collect();
         assert_eq!(rows.len(), ROWS.len(), "a row is there twice");

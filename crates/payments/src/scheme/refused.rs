@@ -72,7 +72,8 @@ pub enum Refused {
     Withdrawing,
     #[error("{0} cannot be refunded: {1} are neither charged nor reserved")]
     Refund(u128, u128),
-    #[error("a refund of {found} is too small: at least {expected}, or all that is left, expected")]
+    /// In base units; as people read it the least is a hundredth of a whole token, whichever that is.
+    #[error("the refund is too small: 0.01 of a whole token at least, or all that is left, expected")]
     SmallRefund { found: u128, expected: u128 },
     #[error(
         "the voucher over {0} stands in a claim for everybody to read, so it neither pays for a call nor is consent to a refund"

@@ -1,14 +1,15 @@
 //! Why nothing was paid: a word for programs, a sentence with its hint for people.
 
 use payments::payer::OverLimit;
+use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::spending::Overspent;
+use crate::{commands::payer::Misnamed, spending::Overspent};
 
 /// For so many of the call that is asked for, a limit for a day is proposed.
 const CALLS: u128 = 20;
 
-/// Nothing was signed, unless it says so.
+/// Nothing was signed, unless it says so, or that it was paid.
 #[derive(Debug, Error)]
 pub enum PayError {
     #[error("the server asks to be paid in a way that cannot be read: {0}")]
@@ -53,6 +54,10 @@ pub enum PayError {
     NoRefund { reason: String },
     #[error("the server did not take the payment: {reason}; hint: it was signed, so it counts as spent")]
     Refused { reason: String },
+    #[error(
+        "{payer} paid for this answer, and {why}: if it falls, another has its money back; hint: keep {kept}, it is evidence, and pay this gateway for no more"
+    )]
+    OtherPayer { payer: String, why: Misnamed, kept: String },
 }
 
 impl PayError {
@@ -73,7 +78,15 @@ impl PayError {
             Self::NoOpenChannel => "no_open_channel",
             Self::NoRefund { .. } => "refund_refused",
             Self::Refused { .. } => "payment_refused",
+            Self::OtherPayer { .. } => "other_payer",
         }
+    }
+
+    /// As a failure is told with `--json`.
+    pub fn json(&self) -> Value {
+        let said = self.to_string();
+        let (message, hint) = said.split_once("; hint: ").unwrap_or((&said, ""));
+        json!({ "code": self.code(), "message": message, "hint": hint })
     }
 
     /// A payment that the wallet's limits do not allow, in the token's own digits.

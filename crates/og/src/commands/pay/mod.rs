@@ -49,7 +49,9 @@ pub async fn run(remote: &Remote, common: &Common, options: &cli::Pay) -> Result
     headers.extend(signed.iter().map(|signed| (SESSION_SIGNATURE, signed.as_str())));
     let first = call.send(&remote.client, &headers).await?;
     if first.status != StatusCode::PAYMENT_REQUIRED {
-        return told::answer(common, &call, first, None).await;
+        // What a session pays for is paid by its key.
+        let paid_by = session.as_ref().map(|_| wallet.address());
+        return told::answer(common, &call, first, None, paid_by).await;
     }
     if session.is_some() {
         Spending::open(&remote.home)?.keep_session(wallet.address(), &resource(&call), None)?;
@@ -72,7 +74,7 @@ pub async fn run(remote: &Remote, common: &Common, options: &cli::Pay) -> Result
     let max = options.max.as_deref().map(|text| token::read(text, &fit.token)).transpose()?;
     let paying = sign::Paying { remote, wallet: &wallet, call: &call, asked: &asked, terms, max };
     let (answer, paid) = paying.send(fit).await?;
-    told::answer(common, &call, answer, Some(paid)).await
+    told::answer(common, &call, answer, Some(paid), Some(wallet.address())).await
 }
 
 /// What a 402 asks for, and the server's own words for why.

@@ -5,23 +5,33 @@ use std::process::ExitCode;
 use anyhow::Result;
 use crypto::digest::hex;
 use network::{Answer, axum::http::header};
+use payments::Address;
 use serde_json::{Value, json};
 
-use super::{choice::Offered, request::Call, sign::Paid, token, wallet::Wallet};
+use super::{choice::Offered, error::PayError, request::Call, sign::Paid, token, wallet::Wallet};
 use crate::{
     cli::Common,
-    commands::infer::keep_opening,
+    commands::{infer::keep_opening, payer},
     home::Home,
     screen::{put, put_bytes, row, tell},
 };
 
 /// The longest answer that is shown as one JSON text.
 const BODY_BYTES_MAX: usize = 64 << 20;
-/// Of an answer that was shown as it came, so much of the end is looked at for its receipt.
-const TAIL_BYTES: usize = 1 << 18;
+/// Of an answer that was shown as it came, so much of the end at least is looked at for its receipt and what opens it.
+const TAIL_BYTES: usize = 8 << 20;
 
 /// Shows a server's answer, and what was paid for it. What its receipt opens to is kept in the folder.
-pub async fn answer(common: &Common, call: &Call, mut answer: Answer, paid: Option<Paid>) -> Result<ExitCode> {
+///
+/// # Errors
+/// An answer of this network that `paid_by` paid for, and that does not show it as the payer.
+pub async fn answer(
+    common: &Common,
+    call: &Call,
+    mut answer: Answer,
+    paid: Option<Paid>,
+    paid_by: Option<Address>,
+) -> Result<ExitCode> {
     let (status, headers, home) = (answer.status, answer.headers.clone(), Home::new(common.dir.clone()));
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_whole = common.json || call.asks_opening && kind.is_some_and(|kind| kind.starts_with("application/json"));
@@ -32,17 +42,25 @@ pub async fn answer(common: &Common, call: &Call, mut answer: Answer, paid: Opti
         while let Some(piece) = answer.body.next().await? {
             put_bytes(&piece)?;
             tail.extend_from_slice(&piece);
-            let surplus = tail.len().saturating_sub(TAIL_BYTES);
-            tail.drain(..surplus);
+            // Not at each piece: what is left is moved.
+            if tail.len() > 2 * TAIL_BYTES {
+                tail.drain(..tail.len() - TAIL_BYTES);
+            }
         }
     }
-    let own = own(&tail);
-    if let Err(error) = every(&tail).iter().try_for_each(|own| keep_opening(&home, own)) {
+    let (mut all, id) = (every(&tail), headers.get("x-og-receipt").and_then(|value| value.to_str().ok()));
+    if all.is_empty() {
+        // Named beside the body, and of which that says nothing.
+        all.extend(id.map(|id| json!({ "receipt_id": id })));
+    }
+    // What several answers are is not told in one line.
+    let own = all.first().filter(|_| all.len() == 1);
+    if let Err(error) = all.iter().try_for_each(|own| keep_opening(&home, own)) {
         tell(&format!("the answer's opening is not kept: {error:#}"));
     }
-    let receipt = own.as_ref().and_then(|own| own["receipt_id"].as_str()).map(str::to_owned);
-    let receipt = receipt.or_else(|| headers.get("x-og-receipt")?.to_str().ok().map(str::to_owned));
-    let paid = paid.map(|paid| cost(&paid, own.as_ref()));
+    let misnamed = paid_by.and_then(|paid_by| misnamed(&home, call, &all, paid_by));
+    let receipt = own.and_then(|own| own["receipt_id"].as_str()).or(id);
+    let paid = paid.map(|paid| cost(&paid, own));
     if is_whole && call.asks_opening {
         tail = without_opening(tail);
     }
@@ -52,6 +70,9 @@ pub async fn answer(common: &Common, call: &Call, mut answer: Answer, paid: Opti
         });
         let (name, body) = shown(&tail);
         said[name] = body;
+        if let Some(misnamed) = &misnamed {
+            said["error"] = misnamed.json();
+        }
         put(&said.to_string());
     } else {
         if is_whole {
@@ -59,15 +80,28 @@ pub async fn answer(common: &Common, call: &Call, mut answer: Answer, paid: Opti
         }
         let flag = home.flag();
         let check = receipt
+            .filter(|_| misnamed.is_none())
             .map(|receipt| [format!("receipt  {receipt}"), format!("check    og receipt verify {receipt}{flag}")]);
         let cost = paid.as_ref().map(|paid| cost_lines(paid, status.is_success())).unwrap_or_default();
         cost.iter().chain(check.iter().flatten()).for_each(|line| tell(line));
+    }
+    if let Some(misnamed) = misnamed {
+        return Err(misnamed.into());
     }
     if status.is_success() {
         return Ok(ExitCode::SUCCESS);
     }
     tell(&format!("error: {} answered {status}", call.url));
     Ok(ExitCode::FAILURE)
+}
+
+/// What of an answer that `paid_by` paid for does not show it as the payer. Kept, because nobody else may ever see it.
+fn misnamed(home: &Home, call: &Call, all: &[Value], paid_by: Address) -> Option<PayError> {
+    let is_told = |own: &&Value| own["receipt_id"].is_string() && (call.asks_opening || own["opening"].is_object());
+    let (own, why) = all.iter().filter(is_told).find_map(|own| Some((own, payer::check(own, paid_by).err()?)))?;
+    let kept = payer::keep_evidence(home, own);
+    let kept = kept.map_or_else(|error| format!("what came, of which {error:#}"), |file| file.display().to_string());
+    Some(PayError::OtherPayer { payer: paid_by.to_string(), why, kept })
 }
 
 /// An answer as it would have come to whoever did not ask for its opening.
@@ -98,22 +132,23 @@ fn shown(body: &[u8]) -> (&'static str, Value) {
     }
 }
 
-/// What an answer of this network says of itself: in its body, or in the last events of its stream.
-fn own(tail: &[u8]) -> Option<Value> {
-    if let Ok(mut whole) = serde_json::from_slice::<Value>(tail) {
-        return whole.get_mut("og").map(Value::take).filter(Value::is_object);
+/// What each answer of this network in a body says of itself, or in the last event of a stream that says it.
+fn every(tail: &[u8]) -> Vec<Value> {
+    if let Ok(whole) = serde_json::from_slice::<Value>(tail) {
+        return of_itself(whole);
     }
     let text = String::from_utf8_lossy(tail);
     let events = text.lines().rev().filter_map(|line| line.strip_prefix("data: "));
-    let mut objects = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-    objects.find_map(|mut event| event.get_mut("og").map(Value::take).filter(|own| own["payment"].is_object()))
+    let mut said = events.filter_map(|data| serde_json::from_str(data).ok()).map(of_itself);
+    said.find(|all| !all.is_empty()).unwrap_or_default()
 }
 
-/// The same of each of several answers in one body.
-fn every(tail: &[u8]) -> Vec<Value> {
-    match serde_json::from_slice::<Value>(tail).ok().as_mut().and_then(|whole| whole.get_mut("og")).map(Value::take) {
+/// An event of `/v1/responses` has it in the response that it brings.
+fn of_itself(mut whole: Value) -> Vec<Value> {
+    match ["/og", "/response/og"].into_iter().find_map(|place| whole.pointer_mut(place).map(Value::take)) {
         Some(Value::Array(all)) => all,
-        _ => own(tail).into_iter().collect(),
+        Some(own @ Value::Object(_)) => vec![own],
+        Some(_) | None => Vec::new(),
     }
 }
 
@@ -203,6 +238,10 @@ mod tests {
         let several = r#"{"og":[{"receipt_id":"ab","opening":{}},{"receipt_id":"cd","opening":{}}]}"#;
         assert_eq!(without_opening(several.into()), br#"{"og":[{"receipt_id":"ab"},{"receipt_id":"cd"}]}"#);
         assert_eq!((every(several.as_bytes()).len(), every(came.as_bytes()).len(), every(b"[1]").len()), (2, 1, 0));
+        let streamed = format!("data: {{\"x\":1}}\n\ndata: {several}\n\ndata: [DONE]\n\n");
+        assert_eq!(every(streamed.as_bytes()), every(several.as_bytes()), "of a stream");
+        let response = format!("event: response.completed\ndata: {{\"response\":{came}}}\n\n");
+        assert_eq!(every(response.as_bytes()), every(came.as_bytes()), "and of a response's");
         for whole in [r#"{"a": 1.50}"#, r#"{"og": {"receipt_id": "ab"}}"#, "no JSON"] {
             assert_eq!(without_opening(whole.into()), whole.as_bytes(), "{whole}");
         }

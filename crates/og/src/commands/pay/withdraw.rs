@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     cli::{self, Common},
-    commands::show,
+    commands::{refused::by_chain, show},
     remote::Remote,
     screen::tell,
     spending::{Book, KeptChannel, Spending},
@@ -182,7 +182,7 @@ impl<'a> Leaving<'a> {
     }
 
     async fn send(&self, call: &Call) -> Result<B256> {
-        Ok(self.chain.send(call, 0, self.wallet.payer.key(), PATIENCE).await?)
+        self.chain.send(call, 0, self.wallet.payer.key(), PATIENCE).await.map_err(by_chain)
     }
 
     /// What the chain says of the channel now. What came back may be deposited again, and counts then.
