@@ -44,9 +44,9 @@ fn told(devnet: &Devnet, mut client: Command, payer: Payer) -> Said {
     run(client.arg(devnet.text("gateway")).arg(base).arg(payer.secret(devnet)))
 }
 
-/// A client's script on a devnet that takes payments; it says `ok` where all held.
+/// A client's script on a devnet that takes payments on its Base and on its ledger; it says `ok` where all held.
 fn pays(client: Command, payer: Payer, ok: &str) {
-    let mut options = vec!["--paid-on", "base", "--validators", "1", "--workers", "1"];
+    let mut options = vec!["--paid", "--validators", "1", "--workers", "1"];
     if matches!(payer, Payer::Coinless) {
         options.push("--any-payer");
     }
