@@ -196,8 +196,8 @@ fn url_of(operator: &Operator, name: &str) -> String {
 fn a_gateway_that_joined_takes_payments_once_its_operator_says_so() {
     let devnet = Devnet::start(&["--validators", "1", "--workers", "1"]);
     let operator = Operator::of(&devnet);
-    operator.account(&devnet, "carol", "10000");
     operator.init("gateway", "my-gateway", &[]);
+    operator.account(&devnet, "carol", "10000");
     operator.said(&["node", "register", "--name", "my-gateway", "--from", "carol"]);
     who_takes_no_payments_is_told_why(&devnet, &operator);
 
