@@ -8,7 +8,7 @@ use protocol::{Action, Digest, Opening, PayerProof, transaction::ClaimRefund};
 use serde_json::{Value, json};
 
 use super::{
-    receipt::{id, kept_opening},
+    kept::{id, kept_opening},
     show,
     wallet::written,
 };

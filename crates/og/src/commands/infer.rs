@@ -3,10 +3,9 @@
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::show;
+use super::{kept::keep_opening, show};
 use crate::{
     cli::{Chat, Common, Infer},
-    home::Home,
     remote::Remote,
 };
 
@@ -55,38 +54,4 @@ pub async fn infer(remote: &Remote, common: &Common, input: Infer) -> Result<()>
 fn receipt_lines(remote: &Remote, answer: &Value) -> Vec<String> {
     let id = answer["og"]["receipt_id"].as_str().unwrap_or("none");
     vec![format!("receipt  {id}"), format!("check    og receipt verify {id}{}", remote.home.flag())]
-}
-
-/// The opening is the caller's own: without it nobody can show later what was asked and answered. `own` is what an answer says of itself.
-/// What is kept of a receipt already stays: a server names whatever id it likes.
-pub(super) fn keep_opening(home: &Home, own: &Value) -> Result<()> {
-    let (Some(id), Value::Object(_)) = (own["receipt_id"].as_str(), &own["opening"]) else {
-        return Ok(());
-    };
-    // An id names a file: take nothing but digits from the other side.
-    anyhow::ensure!(crypto::Digest::from_hex(id).is_some(), "the gateway's receipt id is no id");
-    let file = home.receipt_file(id);
-    if !file.exists() {
-        storage::write_file(&file, own["opening"].to_string().as_bytes())?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_opening_is_kept_once_under_its_receipts_id() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(Some(folder.path().to_owned()));
-        let id = "ab".repeat(32);
-        let said = |opening: Value| json!({ "receipt_id": id, "opening": opening });
-        keep_opening(&home, &said(json!({ "output": 1 }))).unwrap();
-        keep_opening(&home, &said(json!({ "output": 2 }))).unwrap();
-        assert_eq!(std::fs::read_to_string(home.receipt_file(&id)).unwrap(), r#"{"output":1}"#);
-        let elsewhere = json!({ "receipt_id": "../keys/alice", "opening": {} });
-        assert!(keep_opening(&home, &elsewhere).unwrap_err().to_string().contains("is no id"));
-        keep_opening(&home, &json!({ "receipt_id": "cd" })).unwrap();
-    }
 }

@@ -8,6 +8,7 @@ mod describe;
 pub mod facilitator;
 mod infer;
 mod join;
+mod kept;
 mod keys;
 mod limits;
 mod model;

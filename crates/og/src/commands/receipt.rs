@@ -9,11 +9,16 @@ use std::{
 use anyhow::{Context as _, Result};
 use network::NetworkError;
 use payments::Address;
-use protocol::{Canonical as _, Opening, ShortBundle, Trust, WrittenBundle};
+use protocol::{Canonical as _, ShortBundle, Trust, WrittenBundle};
 use serde_json::{Value, json};
 use verify::Report;
 
-use super::{claim, payer::Claimed, show, wrote};
+use super::{
+    claim,
+    kept::{BUNDLE_BYTES_MAX, id, kept_opening},
+    payer::Claimed,
+    show, wrote,
+};
 use crate::{
     cli::{Common, Receipt},
     home::{Home, read_trust},
@@ -21,7 +26,6 @@ use crate::{
     screen::put,
 };
 
-const BUNDLE_BYTES_MAX: u64 = 16 << 20;
 /// How long a receipt that is in no certified epoch yet is waited for.
 const EARLY_PATIENCE: Duration = Duration::from_secs(4);
 
@@ -109,28 +113,11 @@ fn too_early(common: &Common, receipt: &str, error: &anyhow::Error) -> ExitCode 
     ExitCode::from(2)
 }
 
-/// The opening that `og chat` or `og infer` kept.
-pub fn kept_opening(home: &Home, id: &str) -> Result<Option<Opening>> {
-    let path = home.receipt_file(id);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let bytes = storage::read_file(&path, BUNDLE_BYTES_MAX)?;
-    api::face::read(&bytes).map(Some).with_context(|| format!("failed to read {}", path.display()))
-}
-
 /// A bundle file's bytes, if `receipt` names a file.
 pub fn read_bundle_file(receipt: &str) -> Option<Result<Vec<u8>>> {
     let path = Path::new(receipt);
     let is_file = crypto::Digest::from_hex(receipt).is_none() && path.exists();
     is_file.then(|| Ok(storage::read_file(path, BUNDLE_BYTES_MAX)?))
-}
-
-/// A receipt's id, or an error that says what one looks like.
-pub fn id(text: &str) -> Result<&str> {
-    crypto::Digest::from_hex(text)
-        .map(|_| text)
-        .with_context(|| format!("{text:?} is neither a file nor a receipt's id; hint: an id is 64 hexadecimal digits"))
 }
 
 fn judge(

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{choice::Offered, error::PayError, request::Call, sign::Paid, token, wallet::Wallet};
 use crate::{
     cli::Common,
-    commands::{infer::keep_opening, payer},
+    commands::{kept::keep_opening, payer},
     home::Home,
     screen::{put, put_bytes, row, tell},
 };
