@@ -36,7 +36,10 @@ fn is_choice(place: &Place) -> bool {
     let mut path = place.name.rsplit('.');
     let (last, parent) = (path.next(), path.next());
     let is_item = last.is_some_and(|last| last.parse::<usize>().is_ok()) && parent == Some("embed");
-    is_item || ["input", "output", "action", "prompt", "constraint", "paid_by"].iter().any(|name| last == Some(name))
+    let is_proof = last == Some("proof") && parent == Some("claim_refund");
+    is_item
+        || is_proof
+        || ["input", "output", "action", "prompt", "constraint", "paid_by"].iter().any(|name| last == Some(name))
 }
 
 #[test]
