@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use payments::{
-    Address,
-    facilitator::{Bucket, Buckets},
-};
+use payments::facilitator::{Bucket, Buckets};
 use protocol::{Digest, Milliseconds};
+
+use crate::payment::crowd::EVERYBODY;
 
 pub struct Errands {
     /// How many were taken since the start for a channel that has earned some: what that paid bounds their number.
@@ -25,7 +24,7 @@ impl Errands {
     pub fn take(&mut self, purse: &Digest, earned: u128, now_ms: Milliseconds) -> Result<(), Milliseconds> {
         let sent = self.sent_for(purse);
         if earned <= sent {
-            self.others.take(Address::ZERO, now_ms)?;
+            self.others.take(EVERYBODY, now_ms)?;
         }
         if earned > 0 {
             self.sent.insert(*purse, sent.saturating_add(1));
@@ -35,7 +34,7 @@ impl Errands {
 
     /// Whether there is one to take.
     pub fn has_one(&self, purse: &Digest, earned: u128, now_ms: Milliseconds) -> bool {
-        earned > self.sent_for(purse) || self.others.has_one(Address::ZERO, now_ms)
+        earned > self.sent_for(purse) || self.others.has_one(EVERYBODY, now_ms)
     }
 
     fn sent_for(&self, purse: &Digest) -> u128 {
