@@ -16,7 +16,8 @@ use crate::python::{PAYERS, packages};
 
 const HOW: &str = "crates/payments/benches/overhead.rs: header, offers, signature, reservation, answer's end, charge, response's header; 20,480 \
                    vouchers of 64 channels, each call waiting for the journal; CPU of all threads; median of 5 runs";
-const HTTP: &str = "crates/gateway/benches/paid.rs: 32 payers with a channel each, USDC and OPG, 28,800 vouchers signed before, claims meanwhile";
+const HTTP: &str = "crates/gateway/benches/paid.rs: 32 payers with a channel each, USDC and OPG, 28,800 vouchers signed before, claims meanwhile; median \
+                    of 5 runs";
 /// What of a file has been written before anything is synced, as the journal has it.
 const ROOM_BYTES: usize = 256 << 10;
 const RECORD_BYTES: usize = 512;
@@ -76,15 +77,19 @@ fn http_part(bench: &mut Bench<'_>) -> Result<Outcome> {
     Ok(Outcome::of(all - own, format!("{all:.1} us of the gateway's CPU a call, less {own:.1} us of the room's")))
 }
 
-/// The median of some runs of a few seconds each.
 fn overhead(bench: &Bench<'_>, key: &str) -> Result<f64> {
-    let run = |_| benchmark(bench.workspace, "payments", "overhead", key);
-    let runs: Vec<f64> = (0..bench.count(5, 1)).map(run).collect::<Result<_>>()?;
-    median(runs).context("no run of the room's benchmark")
+    typical(bench, "payments", "overhead", key)
 }
 
 fn paid(bench: &Bench<'_>, key: &str) -> Result<f64> {
-    benchmark(bench.workspace, "gateway", "paid", key)
+    typical(bench, "gateway", "paid", key)
+}
+
+/// The median of some runs of a few seconds each.
+fn typical(bench: &Bench<'_>, room: &str, name: &str, key: &str) -> Result<f64> {
+    let run = |_| benchmark(bench.workspace, room, name, key);
+    let runs: Vec<f64> = (0..bench.count(5, 1)).map(run).collect::<Result<_>>()?;
+    median(runs).with_context(|| format!("no run of {name}"))
 }
 
 /// The same streams from a devnet that is paid by vouchers and one that is not, in turns; the disk's sync is told apart.
