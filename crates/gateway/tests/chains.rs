@@ -26,9 +26,11 @@ use serde_json::json;
 use stub::{
     Behaviour,
     chain::Chain,
+    client::Answer,
     pace,
     paid::{FORMS, Form, PATH, Paid, line, other_payer, paid, paid_as, paid_on, payer, required, response, until},
 };
+use tokio::task::JoinHandle;
 
 /// A chain like Base in all but its number: what is signed for the one differs from what is for the other in that alone.
 const TWIN: Network = Network(31_337);
@@ -253,6 +255,17 @@ async fn who_waits_for_a_chain_without_blocks_has_no_place_of_who_waits_for_anot
     assert_eq!(waiting.await.unwrap().status, 200);
 }
 
+/// Of those that waited for a chain, some were told that too many do.
+async fn some_had_no_place(waiting: Vec<JoinHandle<Answer>>) {
+    let mut crowded = 0;
+    for waiting in waiting {
+        let answer = waiting.await.unwrap();
+        assert!([200, 429, 503].contains(&answer.status), "{}", answer.body);
+        crowded += usize::from(answer.status == 503 && answer.body.contains("too many wait for a chain"));
+    }
+    assert!(crowded > 0, "some had a place, and none of those that wait");
+}
+
 #[tokio::test]
 async fn a_chain_that_hangs_has_half_of_the_places_wait_for_it_and_leaves_the_others() {
     let (stage, second) = paced_on_two(Pace { requests_max: 16, ..pace() }, Network::LEDGER, |_| {}).await;
@@ -268,13 +281,7 @@ async fn a_chain_that_hangs_has_half_of_the_places_wait_for_it_and_leaves_the_ot
     tokio::time::sleep(Duration::from_millis(800)).await;
     let served = stage.ask(&signed(&required, Network::BASE, Scheme::Exact, 1), "").await;
     assert_eq!(served.status, 200, "{}", served.body);
-    let mut crowded = 0;
-    for waiting in waiting {
-        let answer = waiting.await.unwrap();
-        assert!([200, 429, 503].contains(&answer.status), "{}", answer.body);
-        crowded += usize::from(answer.status == 503 && answer.body.contains("too many wait for a chain"));
-    }
-    assert!(crowded > 0, "some had a place, and none of those that wait");
+    some_had_no_place(waiting).await;
 }
 
 #[tokio::test]
@@ -373,13 +380,7 @@ async fn the_facilitator_has_half_of_its_places_wait_for_a_chain_that_hangs() {
     tokio::time::sleep(Duration::from_millis(800)).await;
     let verified = stage.client.post("/verify", &body(Network::BASE)).await;
     assert_eq!(verified.json()["isValid"], true, "{}", verified.body);
-    let mut crowded = 0;
-    for waiting in waiting {
-        let answer = waiting.await.unwrap();
-        assert!([200, 429, 503].contains(&answer.status), "{}", answer.body);
-        crowded += usize::from(answer.status == 503 && answer.body.contains("too many wait for a chain"));
-    }
-    assert!(crowded > 0, "some had a place, and none of those that wait");
+    some_had_no_place(waiting).await;
 }
 
 #[tokio::test]
