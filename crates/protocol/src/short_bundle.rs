@@ -261,7 +261,8 @@ impl ShortRotation {
 }
 
 impl ShortInclusion {
-    fn of(inclusion: &ReceiptInclusion) -> Self {
+    /// What is left of an inclusion, without what the rest of the bundle says.
+    pub fn of(inclusion: &ReceiptInclusion) -> Self {
         let record = &inclusion.epoch;
         Self {
             epoch: record.epoch,

@@ -1,7 +1,9 @@
 //! What a folder keeps of answers: the opening of each receipt, by its id.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result, ensure};
-use protocol::Opening;
+use protocol::{Digest, Opening};
 use serde_json::Value;
 
 use crate::home::Home;
@@ -15,13 +17,22 @@ pub fn keep_opening(home: &Home, own: &Value) -> Result<()> {
     let (Some(id), Value::Object(_)) = (own["receipt_id"].as_str(), &own["opening"]) else {
         return Ok(());
     };
+    write_once(home, id, "", &own["opening"]).map(|_| ())
+}
+
+/// Keeps all that an answer said of itself, with the receipt that its worker signed, beside the openings.
+pub fn keep_evidence(home: &Home, own: &Value) -> Result<PathBuf> {
+    write_once(home, own["receipt_id"].as_str().unwrap_or_default(), ".evidence", own)
+}
+
+fn write_once(home: &Home, id: &str, kind: &str, said: &Value) -> Result<PathBuf> {
     // An id names a file: take nothing but digits from the other side.
-    ensure!(crypto::Digest::from_hex(id).is_some(), "the gateway's receipt id is no id");
-    let file = home.receipt_file(id);
+    ensure!(Digest::from_hex(id).is_some(), "the gateway's receipt id is no id");
+    let file = home.receipt_file(&format!("{id}{kind}"));
     if !file.exists() {
-        storage::write_file(&file, own["opening"].to_string().as_bytes())?;
+        storage::write_file(&file, said.to_string().as_bytes())?;
     }
-    Ok(())
+    Ok(file)
 }
 
 /// The opening that was kept.
@@ -36,7 +47,7 @@ pub fn kept_opening(home: &Home, id: &str) -> Result<Option<Opening>> {
 
 /// A receipt's id, or an error that says what one looks like.
 pub fn id(text: &str) -> Result<&str> {
-    crypto::Digest::from_hex(text)
+    Digest::from_hex(text)
         .map(|_| text)
         .with_context(|| format!("{text:?} is neither a file nor a receipt's id; hint: an id is 64 hexadecimal digits"))
 }
@@ -59,5 +70,18 @@ mod tests {
         let elsewhere = json!({ "receipt_id": "../keys/alice", "opening": {} });
         assert!(keep_opening(&home, &elsewhere).unwrap_err().to_string().contains("is no id"));
         keep_opening(&home, &json!({ "receipt_id": "cd" })).unwrap();
+    }
+
+    #[test]
+    fn evidence_is_kept_whole_and_once_under_its_receipts_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(folder.path().to_owned()));
+        let own = json!({ "receipt_id": "ab".repeat(32), "receipt": { "charge": 1 }, "opening": { "output": 1 } });
+        let file = keep_evidence(&home, &own).unwrap();
+        assert!(file.ends_with(format!("receipts/{}.evidence.json", own["receipt_id"].as_str().unwrap())));
+        keep_evidence(&home, &json!({ "receipt_id": own["receipt_id"] })).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(file).unwrap()).unwrap(), own);
+        let refused = keep_evidence(&home, &json!({ "receipt_id": "../keys/alice" })).unwrap_err().to_string();
+        assert!(refused.contains("is no id"), "{refused}");
     }
 }

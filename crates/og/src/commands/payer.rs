@@ -3,13 +3,9 @@
 //! The gateway writes the request, and the ledger gives back what fell to whoever that names. So whoever paid looks, because nobody else
 //! can: what is not shown counts as another's.
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result};
 use payments::Address;
 use protocol::{Canonical, Digest, Opening, Payer, ShownPayer, SignedReceipt, WrittenBundle};
 use serde_json::Value;
-use storage::write_file;
 use thiserror::Error;
 use verify::{CheckLine, Outcome, Report, Verdict};
 
@@ -66,17 +62,6 @@ fn read<T: Canonical>(own: &Value, part: &'static str) -> Result<T, Misnamed> {
 
 fn address(payer: &Payer) -> Address {
     Address::from(payer.account.0)
-}
-
-/// Keeps all that an answer said of itself, with the receipt that its worker signed, beside the openings.
-pub fn keep_evidence(home: &Home, own: &Value) -> Result<PathBuf> {
-    // An id names a file: nothing but digits is taken from the other side.
-    let id = own["receipt_id"].as_str().filter(|id| Digest::from_hex(id).is_some());
-    let file = home.receipt_file(&format!("{}.evidence", id.context("the gateway's receipt id is no id")?));
-    if !file.exists() {
-        write_file(&file, own.to_string().as_bytes())?;
-    }
-    Ok(file)
 }
 
 /// Whom a bundle names as the payer, as it says before anything of it is checked.
@@ -162,6 +147,7 @@ mod tests {
     use payments::wire::Network;
     use protocol::{Receipt, Trust};
     use serde_json::json;
+    use storage::write_file;
 
     use super::*;
     use crate::spending::{Purse, Signing, Spending};
@@ -226,18 +212,6 @@ mod tests {
             "opening": face(opening.to_value()),
         });
         assert_eq!(check(&own, PAID_BY), Err(Misnamed::Nobody));
-    }
-
-    #[test]
-    fn evidence_is_kept_whole_and_once_under_its_receipts_id() {
-        let (_folder, home) = home();
-        let own = own();
-        let file = keep_evidence(&home, &own).unwrap();
-        assert!(file.ends_with(format!("receipts/{}.evidence.json", own["receipt_id"].as_str().unwrap())));
-        keep_evidence(&home, &json!({ "receipt_id": own["receipt_id"] })).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(file).unwrap()).unwrap(), own);
-        let refused = keep_evidence(&home, &json!({ "receipt_id": "../keys/alice" })).unwrap_err().to_string();
-        assert!(refused.contains("is no id"), "{refused}");
     }
 
     fn bundle() -> WrittenBundle {

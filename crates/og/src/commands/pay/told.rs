@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use super::{choice::Offered, error::PayError, request::Call, sign::Paid, token, wallet::Wallet};
 use crate::{
     cli::Common,
-    commands::{kept::keep_opening, payer},
+    commands::{
+        kept::{keep_evidence, keep_opening},
+        payer,
+    },
     home::Home,
     screen::{put, put_bytes, row, tell},
 };
@@ -99,7 +102,7 @@ pub async fn answer(
 fn misnamed(home: &Home, call: &Call, all: &[Value], paid_by: Address) -> Option<PayError> {
     let is_told = |own: &&Value| own["receipt_id"].is_string() && (call.asks_opening || own["opening"].is_object());
     let (own, why) = all.iter().filter(is_told).find_map(|own| Some((own, payer::check(own, paid_by).err()?)))?;
-    let kept = payer::keep_evidence(home, own);
+    let kept = keep_evidence(home, own);
     let kept = kept.map_or_else(|error| format!("what came, of which {error:#}"), |file| file.display().to_string());
     Some(PayError::OtherPayer { payer: paid_by.to_string(), why, kept })
 }
