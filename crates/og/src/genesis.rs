@@ -394,8 +394,7 @@ mod tests {
     fn fit(more: &[&str]) -> (u32, Amount, Option<Misfit>) {
         let options = devnet(more);
         let rules = rules(&[], &options);
-        let seats = Vec::new();
-        let set = parameters(&seats, &rules, &options).unwrap();
+        let set = parameters(&[], &rules, &options).unwrap();
         let value = |name: &str| set.iter().find(|set| *set.name == *name).map(|set| set.value);
         let misfit = rules.limits().misfit(|parameter| Ok::<_, ()>(value(parameter.name).unwrap_or(parameter.default)));
         (rules.term_epochs, value(UNBONDING_TERMS.name).unwrap(), misfit.unwrap())

@@ -145,6 +145,7 @@ pub struct Decided {
     pub next: Vec<[u8; 32]>,
     /// The key that it took up last, and which of the network's keys that is.
     pub named_key: Option<(u64, [u8; 96])>,
+    /// What keys grow old by.
     pub key_clock: KeyClock,
 }
 
