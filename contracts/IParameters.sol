@@ -16,6 +16,8 @@ interface IParameters {
 
     error ParameterUnknown(bytes32 name);
     error ParameterOutOfBounds(bytes32 name, uint256 value, uint256 least, uint256 most);
+    /// Together with what is set beside it: `other`, which is a name here or a rule of the genesis, asks for `least` or more.
+    error ParameterMisfit(bytes32 name, uint256 value, bytes32 other, uint256 least);
 
     function value(bytes32 name) external view returns (uint256);
     function parameter(bytes32 name) external view returns (Parameter memory);

@@ -15,7 +15,7 @@ use commonware_utils::{
     sync::Notify,
 };
 
-use crate::{Block, Seat, committee::TermKey, limits::MAX_SHARED_BYTES};
+use crate::{Block, Seat, committee::TermKey, limits::MAX_SHARED_BYTES, reshare::KeyClock};
 
 /// A block that two thirds of the validators have committed to. It cannot be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,10 +93,10 @@ pub trait Application: Send + Sync + 'static {
     /// committee (none, a key twice) leaves the seats as they are.
     fn committee(&self, term: u64) -> Vec<Seat>;
 
-    /// For how many terms a key of the network signs at least, as of the newest block that was given; zero if it is for ever. Asked
-    /// for as [`committee`](Self::committee), and all validators must say the same.
-    fn key_terms(&self) -> u64 {
-        0
+    /// What the network's keys grow old by, as of the newest block that was given. Asked for as [`committee`](Self::committee), and all
+    /// validators must say the same. Without it keys are for ever.
+    fn key_clock(&self) -> KeyClock {
+        KeyClock::default()
     }
 
     /// The key that comes after the present one has its signature: to be put before the ledger, by everybody who sits, until the

@@ -220,14 +220,13 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
     /// The first term's record.
     fn genesis(&self) -> TermRecord {
         let next = if self.member.rules.turns() { named(self.application.committee(1)) } else { Vec::new() };
-        let is_due = (1..=2).contains(&self.application.key_terms());
         TermRecord {
             height: 0,
             begin: self.member.genesis().digest().0,
             seats: self.member.seats.list(),
             polynomial: self.member.polynomial.clone(),
             next,
-            key: KeyState { is_due, ..KeyState::default() },
+            key: KeyState::default(),
         }
     }
 
@@ -381,7 +380,7 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
             Decided {
                 next: next.iter().map(|seat| seat.key).collect(),
                 named_key: self.application.named_key(),
-                key_terms: self.application.key_terms(),
+                key_clock: self.application.key_clock(),
             }
         };
         let folded = fold.block(height, &logs, ask, &mut self.context)?;

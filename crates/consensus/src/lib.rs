@@ -51,6 +51,7 @@ pub use limits::{
     TRANSACTION_BUDGET_BYTES,
 };
 pub use member::{Chain, Keys, MemberError, Pacing, SeatKeys, TERM_BLOCKS_MIN, check_floor, public_key};
+pub use reshare::KeyClock;
 pub use seat::Seat;
 pub use store::StoreError;
 pub use validator::{Config, Failed, Handle, StartError, Validator};

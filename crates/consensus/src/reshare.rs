@@ -25,6 +25,6 @@ pub(crate) use message::round_of;
 pub use message::{MAX_FALSE_MESSAGES, MAX_LOG_BYTES, MAX_MESSAGE_BYTES};
 pub use round::{Committee, Round, RoundPlan};
 pub use terms::{
-    Dealt, Decided, ENDLESS, Ended, Folded, KeyState, LogRefused, Stayed, TermError, TermRules, TermState, Terms,
-    Turned, hand_over, numbered, round_and_log, second_round,
+    Dealt, Decided, ENDLESS, Ended, Folded, KeyClock, KeyState, LogRefused, Stayed, TermError, TermRules, TermState,
+    Terms, Turned, hand_over, numbered, round_and_log, second_round,
 };

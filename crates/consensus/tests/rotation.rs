@@ -14,8 +14,8 @@ use consensus::{
 use recorder::EPOCH_BLOCKS;
 use stage::{Network, TERM_BLOCKS, held, seats, settings};
 
-/// As short as a key can sign.
-const KEY_TERMS: u64 = 2;
+/// So few that the next key is due whenever one begins.
+const KEY_BLOCKS: u64 = TERM_BLOCKS;
 
 /// Which key signed in each of the first so many terms.
 fn signed(network: &Network, settings: &Settings, terms: u64) -> Vec<u64> {
@@ -41,13 +41,30 @@ fn keys_follow_each_other_while_committees_change_and_each_is_signed_for_by_the_
         }
         network.step += 1;
     }
-    let mut network = Network::new(5, plan).rotate_after(KEY_TERMS);
+    let mut network = Network::new(5, plan).rotate_after(KEY_BLOCKS);
     let settings = settings(1, 5, 0);
     held(&settings, &mut network);
     // Those who sit first are named in term 0 for term 2: there is nobody to make a key before term 1.
     assert_eq!(signed(&network, &settings, 9), [0, 0, 0, 1, 1, 2, 2, 3, 3]);
     assert_eq!(network.sat(4, 4), [1, 2, 3, 5]);
     [1, 2, 3, 4].iter().for_each(|validator| certified(&network, *validator, 9));
+}
+
+#[test]
+fn a_key_signs_until_it_is_old_by_the_applications_clock() {
+    fn plan(network: &mut Network, world: &mut World) {
+        match network.step {
+            0 if network.height(0) >= 3 => network.name(0, &seats(&[1, 2, 3, 4])),
+            1 if network.all_at(&[0, 1, 2, 3], 9 * TERM_BLOCKS) => world.finish(),
+            _ => return,
+        }
+        network.step += 1;
+    }
+    // Old in term 3: those who are named as it ends make the next in term 4, and that is not old before term 7.
+    let mut network = Network::new(4, plan).rotate_after(3 * TERM_BLOCKS + 1);
+    let settings = settings(4, 4, 0);
+    held(&settings, &mut network);
+    assert_eq!(signed(&network, &settings, 9), [0, 0, 0, 0, 0, 0, 1, 1, 1]);
 }
 
 #[test]
@@ -66,7 +83,7 @@ fn a_silent_seat_delays_nothing_and_follows_when_it_is_back() {
         }
         network.step += 1;
     }
-    let mut network = Network::new(4, plan).rotate_after(KEY_TERMS);
+    let mut network = Network::new(4, plan).rotate_after(KEY_BLOCKS);
     let settings = settings(2, 4, 0);
     held(&settings, &mut network);
     assert_eq!(signed(&network, &settings, 9), [0, 0, 0, 1, 1, 2, 2, 3, 3]);
@@ -86,7 +103,7 @@ fn a_key_that_could_not_be_made_is_made_a_term_later_and_the_old_one_goes_on() {
         }
         network.step += 1;
     }
-    let mut network = Network::new(5, plan).rotate_after(KEY_TERMS);
+    let mut network = Network::new(5, plan).rotate_after(KEY_BLOCKS);
     let settings = settings(3, 5, 0);
     held(&settings, &mut network);
     let signed = signed(&network, &settings, 7);
@@ -108,7 +125,7 @@ fn killed_often(network: &mut Network, world: &mut World) {
 #[test]
 fn a_crash_at_any_instant_loses_no_key() {
     for seed in 10..12 {
-        let mut network = Network::new(5, killed_often).rotate_after(KEY_TERMS);
+        let mut network = Network::new(5, killed_often).rotate_after(KEY_BLOCKS);
         let settings = settings(seed, 5, 0);
         held(&settings, &mut network);
         let newest = network.signed(&settings)[&7];
@@ -138,7 +155,7 @@ fn killed_once(network: &mut Network, world: &mut World) {
 #[test]
 fn one_that_dies_in_any_step_of_a_rotation_is_back_with_its_shares_or_without_harm() {
     for seed in 20..24 {
-        let mut network = Network::new(4, killed_once).rotate_after(KEY_TERMS);
+        let mut network = Network::new(4, killed_once).rotate_after(KEY_BLOCKS);
         let settings = settings(seed, 4, if seed % 2 == 0 { 0 } else { 3 });
         held(&settings, &mut network);
         let signed = network.signed(&settings);
@@ -173,7 +190,7 @@ fn lost_disk(network: &mut Network, world: &mut World) {
 
 #[test]
 fn who_begins_late_under_a_later_key_votes_and_is_dealt_to() {
-    let mut network = Network::new(4, lost_disk).rotate_after(KEY_TERMS);
+    let mut network = Network::new(4, lost_disk).rotate_after(KEY_BLOCKS);
     let settings = settings(30, 4, 0);
     held(&settings, &mut network);
     assert!(network.signed(&settings)[&8] >= 3);
@@ -192,7 +209,7 @@ fn who_begins_late_and_knows_the_first_key_only_is_not_misled_by_a_record_under_
         }
         network.step += 1;
     }
-    let mut network = Network::new(4, plan).rotate_after(KEY_TERMS);
+    let mut network = Network::new(4, plan).rotate_after(KEY_BLOCKS);
     let refused = run(&settings(31, 4, 0), &mut network).unwrap_err();
     let is_key = matches!(refused, SimulationError::Member(MemberError::Beginning(BeginningError::Key { term: 4 })),);
     assert!(is_key, "{refused}");
@@ -206,7 +223,7 @@ fn storm(network: &mut Network, world: &mut World) {
 #[test]
 fn in_a_storm_keys_change_without_a_fork_and_nothing_is_lost() {
     for seed in 40..43 {
-        let mut network = Network::new(6, storm).rotate_after(KEY_TERMS);
+        let mut network = Network::new(6, storm).rotate_after(KEY_BLOCKS);
         let settings = settings(seed, 6, 3);
         held(&settings, &mut network);
         let signed = network.signed(&settings);

@@ -15,7 +15,7 @@ use crate::history;
 use crate::machine;
 use crate::modules::governance::FoundTrust;
 use crate::modules::models::EnterModel;
-use crate::modules::parameters::SetParameter;
+use crate::modules::parameters::{FoundLimits, SetParameter};
 use crate::modules::registry::{FoundRegistry, ListNode};
 use crate::modules::staking::{self, FoundNode, FoundPool, FoundTerms};
 use crate::modules::{self, SystemError, bridge, opg};
@@ -49,6 +49,8 @@ pub struct Genesis {
 pub struct Founding {
     /// Numbers that differ from the table of parameters.
     pub parameters: Vec<SetParameter>,
+    /// What the network's rules ask of them.
+    pub limits: FoundLimits,
     /// Nodes with their operators' stake, in the order of their registration.
     pub nodes: Vec<FoundNode>,
     /// Models with a name, published before the nodes that serve them are listed.
@@ -127,6 +129,7 @@ impl Genesis {
         for parameter in &self.founding.parameters {
             system::run(&mut machine, chain, parameter)?;
         }
+        system::run(&mut machine, chain, &self.founding.limits)?;
         system::run(&mut machine, chain, &self.founding.registry)?;
         for model in &self.founding.models {
             system::run(&mut machine, chain, model)?;

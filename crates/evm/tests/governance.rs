@@ -12,7 +12,7 @@ use alloy_sol_types::{SolCall, SolError};
 use common::{address, event, refused, told};
 use evm::Founding;
 use evm::modules::governance::{ADDRESS, FoundTrust, IGovernance, Vendor, trusts, upgrades};
-use evm::modules::parameters::{self, IParameters, Parameter, SetParameter};
+use evm::modules::parameters::{self, FoundLimits, IParameters, Parameter, SetParameter};
 use evm::modules::staking::{IStakedVotes, IStaking, Offence};
 use evm::modules::votes;
 use proptest::prelude::*;
@@ -30,6 +30,11 @@ fn measurement() -> B256 {
 
 /// Three who stake: 3 with 300,000, 4 with 200,000, 5 with 100,000; beside them the 11,000 of the founders.
 fn parliament() -> Stage {
+    limited(FoundLimits::default())
+}
+
+/// The same, where the rules of the network ask something of its numbers.
+fn limited(limits: FoundLimits) -> Stage {
     let set = |name: &str, value: u64| SetParameter { name: name.to_owned(), value: value.into() };
     let parameters = vec![
         set("governance.delay_seconds", DELAY),
@@ -43,7 +48,7 @@ fn parliament() -> Stage {
         vendors: vec![Vendor::AwsNitro],
         measurements: vec![(measurement(), Vendor::AwsNitro)],
     };
-    let mut stage = Stage::with(Founding { parameters, trust, ..stage::founding() });
+    let mut stage = Stage::with(Founding { parameters, limits, trust, ..stage::founding() });
     for (from, coins) in [(3, 300_000), (4, 200_000), (5, 100_000)] {
         stage.told(from, &IStaking::delegateCall { node: worker() }, opgs(coins));
     }
@@ -233,6 +238,52 @@ fn a_proposal_is_refused_for_what_is_wrong_with_it() {
         assert_eq!(error.height, height);
     });
     assert_eq!(ask(&stage, &IGovernance::proposalCountCall {}), U256::ZERO);
+}
+
+fn misfit(name: &Parameter, value: u64, other: &str, least: u64) -> IParameters::ParameterMisfit {
+    let other = B256::right_padding_from(other.as_bytes());
+    IParameters::ParameterMisfit { name: name.key(), value: U256::from(value), other, least: U256::from(least) }
+}
+
+#[test]
+fn numbers_that_would_not_fit_each_other_are_not_proposed() {
+    let (unbonding, key) = (&parameters::UNBONDING_TERMS, &parameters::KEY_TERMS);
+    let (seats, minimum) = (&parameters::SEATS, &parameters::SEATS_MIN);
+    let mut stage = limited(FoundLimits { unbonding: 12, key_delay: 15 });
+    let wrong = [
+        (vec![(unbonding, 11)], misfit(unbonding, 11, "rules.vote_epochs", 12)),
+        (vec![(unbonding, 20)], misfit(unbonding, 20, key.name, 21)),
+        (vec![(key, 7)], misfit(unbonding, 21, key.name, 22)),
+        (vec![(unbonding, 30), (key, 16)], misfit(unbonding, 30, key.name, 31)),
+        // The last of two counts, as it would when both are done.
+        (vec![(unbonding, 30), (unbonding, 20)], misfit(unbonding, 20, key.name, 21)),
+        (vec![(minimum, 20), (seats, 19)], misfit(seats, 19, minimum.name, 20)),
+    ];
+    for (set, error) in wrong {
+        let actions = set.into_iter().map(|(name, value)| parameter(name, value)).collect();
+        refuses(&mut stage, 3, &proposal(actions), &error);
+    }
+    propose(&mut stage, 3, vec![parameter(key, 15), parameter(unbonding, 30), parameter(minimum, 5)]);
+    // Where the rules ask nothing, keys are for ever.
+    propose(&mut parliament(), 3, vec![parameter(unbonding, 1), parameter(key, 1_000_000)]);
+}
+
+#[test]
+fn numbers_that_do_not_fit_what_was_done_meanwhile_are_not_set() {
+    let (unbonding, key) = (&parameters::UNBONDING_TERMS, &parameters::KEY_TERMS);
+    let mut stage = limited(FoundLimits { unbonding: 12, key_delay: 15 });
+    let first = propose(&mut stage, 3, vec![parameter(key, 10), parameter(unbonding, 25)]);
+    let second =
+        propose(&mut stage, 4, vec![parameter(&parameters::LAZY_AUDIT_SHARE, 70_000), parameter(unbonding, 22)]);
+    stage.net.wait(DELAY + 1);
+    for (voter, id) in [(3, first), (4, first), (3, second), (4, second)] {
+        vote(&mut stage, voter, id, 1);
+    }
+    stage.net.wait(PERIOD + TIMELOCK);
+    assert!(execute(&mut stage, first).succeeded());
+    refuses(&mut stage, 9, &IGovernance::executeCall { id: second }, &misfit(unbonding, 22, key.name, 25));
+    assert_eq!(stage.ask(&IStaking::slashingTableCall {})[5].share, 50_000, "no part of it is done");
+    assert_eq!(state(&stage, second), 4, "it may be done once they fit, until it expires");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod stage;
 use alloy_consensus::TxEip1559;
 use alloy_primitives::{Address, U256};
 use common::{Net, OPG, address, event, plain, refused, table_is_whole, told, transaction};
-use evm::modules::parameters::{self, IParameters, Parameter, SetParameter, TABLE};
+use evm::modules::parameters::{self, FoundLimits, IParameters, Parameter, SetParameter, TABLE};
 use evm::modules::{ALL, IModule, SystemError, governance, models, seats, staking, votes};
 use evm::{Chain, Founding, Genesis, GenesisAccount, GenesisError, StateRead as _};
 use proptest::prelude::*;
@@ -92,6 +92,18 @@ fn a_network_may_begin_with_other_numbers_within_the_bounds() {
         let founding = Founding { parameters: vec![set(value)], ..Founding::default() };
         let genesis = Genesis { founding, ..Genesis::default() };
         assert!(matches!(genesis.build(&common::CHAIN), Err(GenesisError::Founding(_))));
+    }
+}
+
+#[test]
+fn a_network_does_not_begin_with_numbers_that_do_not_fit_its_rules() {
+    let begins = |unbonding, key_delay| {
+        let founding = Founding { limits: FoundLimits { unbonding, key_delay }, ..Founding::default() };
+        Genesis { founding, ..Genesis::default() }.build(&common::CHAIN).map(|_| ())
+    };
+    assert_eq!(begins(21, 15), Ok(()));
+    for (unbonding, key_delay) in [(22, 0), (0, 16)] {
+        assert!(matches!(begins(unbonding, key_delay), Err(GenesisError::Founding(SystemError::Refused(_)))));
     }
 }
 

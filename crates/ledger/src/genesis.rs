@@ -10,7 +10,7 @@ use evm::{
     Chain, Founding,
     modules::{
         models::EnterModel,
-        parameters::{self, Parameter, SetParameter},
+        parameters::{self, Misfit, Parameter, SetParameter},
         registry::{FoundRegistry, ListNode},
         staking,
     },
@@ -111,6 +111,8 @@ pub enum GenesisError {
     Validators { found: usize, limit: usize },
     #[error("failed to read genesis: parameter {0:?} is unknown, listed twice or out of its bounds")]
     Parameter(String),
+    #[error("failed to read genesis: {0}")]
+    Misfit(#[from] Misfit),
     #[error("failed to read genesis: the supply is over the limit of {limit}")]
     Supply { limit: Amount },
 }
@@ -216,8 +218,8 @@ impl Genesis {
         let registry = FoundRegistry { grace: self.rules.retired_epochs() };
         let models = self.models.iter().map(GenesisModel::entered).collect();
         let listings = self.nodes.iter().map(GenesisNode::listing).collect();
-        let (nodes, bridged) = (nodes.collect(), self.bridged);
-        Founding { parameters, nodes, models, listings, registry, reward_pool, bridged, ..Founding::default() }
+        let (nodes, bridged, limits) = (nodes.collect(), self.bridged, self.rules.limits());
+        Founding { parameters, limits, nodes, models, listings, registry, reward_pool, bridged, ..Founding::default() }
     }
 
     /// What a parameter is in the beginning.
@@ -233,7 +235,11 @@ impl Genesis {
             row.is_some_and(|row| (row.least..=row.most).contains(&set.value))
         };
         let bad = self.parameters.iter().find(|set| !seen.insert(set.name.clone()) || !is_meant(set));
-        bad.map_or(Ok(()), |set| Err(GenesisError::Parameter(set.name.to_string())))
+        if let Some(set) = bad {
+            return Err(GenesisError::Parameter(set.name.to_string()));
+        }
+        let misfit = self.rules.limits().misfit(|parameter| Ok::<_, GenesisError>(self.parameter(parameter)))?;
+        misfit.map_or(Ok(()), |misfit| Err(misfit.into()))
     }
 
     /// Models, before their module sees them.

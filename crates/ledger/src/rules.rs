@@ -3,6 +3,7 @@
 
 use alloy_primitives::{B256, U256, keccak256};
 use consensus::TERM_BLOCKS_MIN;
+use evm::modules::parameters::FoundLimits;
 pub use protocol::share::MILLION;
 use protocol::{Amount, record};
 
@@ -11,6 +12,9 @@ pub const OPG: Amount = 1_000_000_000_000_000_000;
 /// Units of work (`engine::Work`) that whoever judges is to do in a second: what the network counts on, as no receipt can be longer
 /// than half a window by it.
 pub const WORK_RATE: u64 = 1 << 36;
+/// Terms of agreement that may be over until a key that is old signs no more: the one that was under way, the one in which the next key is
+/// made, and the one in which that is named (`specs/rotation.md`).
+const KEY_DELAY: u64 = 3;
 /// What a worker adds to the time that it must keep evidence for: clocks that differ, epochs that last longer.
 const EVIDENCE_MARGIN_MS: u64 = 60_000;
 
@@ -141,6 +145,25 @@ impl Rules {
         u64::from(self.vote_epochs).saturating_mul(u64::from(self.epoch_ms))
     }
 
+    /// Epochs after an anchoring until it is established whether the receipt is false: the last in which it can be challenged, those in which
+    /// it is opened, and those in which the validators vote.
+    pub fn offence_epochs(&self) -> u64 {
+        [self.challenge_window, self.response_epochs, self.vote_epochs].into_iter().map(u64::from).sum()
+    }
+
+    /// What the times of this ledger ask of the numbers that are governed, in terms.
+    pub fn limits(&self) -> FoundLimits {
+        // What cannot be meant is refused before this is looked at.
+        let length = u64::from(self.term_epochs).max(1);
+        let terms = |epochs: u64| u32::try_from(epochs.div_ceil(length)).unwrap_or(u32::MAX);
+        FoundLimits {
+            // The term in which somebody leaves may be nearly over.
+            unbonding: terms(self.offence_epochs()).saturating_add(1),
+            // At most one epoch closes with a block.
+            key_delay: terms(u64::from(self.term_blocks).saturating_mul(KEY_DELAY)),
+        }
+    }
+
     /// The first field that cannot be meant, if any.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         let positive = [
@@ -208,6 +231,19 @@ mod tests {
         let rules = Rules { term_epochs: 10, ..Rules::default() };
         assert_eq!([0, 9, 10, 25].map(|epoch| rules.term_of(epoch)), [0, 0, 1, 2]);
         assert_eq!(rules.term_of(u64::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn stake_is_bound_until_the_last_verdict_and_until_a_key_is_replaced_however_few_blocks_there_are() {
+        let limits = |rules: Rules| (rules.limits().unbonding, rules.limits().key_delay);
+        let rules = Rules::default();
+        assert_eq!((rules.offence_epochs(), limits(rules.clone())), (620, (12, 0)));
+        assert_eq!(limits(Rules { term_epochs: 620, ..rules.clone() }), (2, 0));
+        assert_eq!(limits(Rules { term_epochs: 619, ..rules.clone() }), (3, 0));
+        let delay = |term_blocks| limits(Rules { term_blocks, ..rules.clone() }).1;
+        assert_eq!([8, 20, 21, 300, 301].map(delay), [1, 1, 2, 15, 16]);
+        let vast = Rules { term_epochs: 1, vote_epochs: u32::MAX, term_blocks: u32::MAX, ..rules };
+        assert_eq!(limits(vast), (u32::MAX, u32::MAX));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use evm::modules::{
     parameters::{KEY_TERMS, Parameter},
-    staking::Staked,
+    staking::{self, Staked},
 };
 use protocol::{
     Amount, BridgeRecord, CertifiedRotation, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, ModelRecord,
@@ -229,7 +229,12 @@ impl Ledger {
         self.present.state.rotations.rows()
     }
 
-    /// For how many of agreement's terms a key of the network signs.
+    /// The term by which stake is bound. A state that cannot be read has the first one; whoever keeps it finds out.
+    pub fn term(&self) -> u32 {
+        self.present.state.purse.read(staking::term).unwrap_or_default()
+    }
+
+    /// After how many terms a key of the network is old, from when those were named who made it.
     pub fn key_terms(&self) -> u64 {
         self.present.state.small(&KEY_TERMS).into()
     }

@@ -176,8 +176,12 @@ pub struct Devnet {
     /// and its key are for ever.
     #[arg(long, value_name = "BLOCKS", default_value_t = TERM_BLOCKS, value_parser = term_blocks)]
     pub term_blocks: u32,
-    /// For so many terms the key of a new network signs, before another takes its place.
-    #[arg(long, value_name = "TERMS", default_value_t = 21, value_parser = clap::value_parser!(u32).range(2..))]
+    /// Epochs of a term of a new network's ledger, by which stake is bound and keys grow old; without it 60, or as many more as windows
+    /// and terms of blocks ask for.
+    #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub term_epochs: Option<u32>,
+    /// After so many terms of a new network's ledger its key is old, and another takes its place.
+    #[arg(long, value_name = "TERMS", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..))]
     pub key_terms: u32,
     /// Epochs in which a receipt of a new network can be challenged, and in half of which it has to be judged: longer texts of a model are
     /// refused. Without it, as many as its models' whole contexts need, at least 15 and at most 600.

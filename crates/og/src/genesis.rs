@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use crypto::{PublicKey, SigningKey, digest::hex, threshold::GroupKey};
 use engine::Model;
+use evm::modules::parameters::UNBONDING_TERMS;
 use hub::Shelf;
 use ledger::{
     Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet, OPG, Rules,
@@ -256,6 +257,7 @@ fn genesis(
         Ok(GenesisModel { root, name: Text::new(model.name.as_str())?, publisher, float_manifest })
     });
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let rules = rules(models, options);
     Ok(Genesis {
         version: Version,
         chain_id: CHAIN_ID,
@@ -268,10 +270,10 @@ fn genesis(
         nodes: List::new(nodes)?,
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,
-        parameters: List::new(parameters(seats, options)?)?,
+        parameters: List::new(parameters(seats, &rules, options)?)?,
         // What is on the devnet's Base is locked here.
         bridged: BRIDGED,
-        rules: rules(models, options),
+        rules,
     })
 }
 
@@ -288,20 +290,40 @@ fn rules(models: &[Published], options: &cli::Devnet) -> Rules {
     let challenge_window = options.challenge_window.unwrap_or_else(|| wanted.max(rules.challenge_window));
     // The validators judge what auditors did, and no longer window is worth anything without theirs.
     let vote_epochs = rules.vote_epochs.max(challenge_window.saturating_mul(2));
-    Rules { challenge_window, vote_epochs, ..rules }
+    let rules = Rules { challenge_window, vote_epochs, ..rules };
+    Rules { term_epochs: options.term_epochs.unwrap_or_else(|| term_epochs(&rules)), ..rules }
+}
+
+/// Blocks that an idle network makes in an epoch.
+const BLOCKS_OF_EPOCH: u32 = 5;
+
+/// The usual epochs of a term, or so many more that stake can be bound for long enough, and that a term of blocks is not many of these.
+fn term_epochs(rules: &Rules) -> u32 {
+    let bound = u64::try_from(UNBONDING_TERMS.most).unwrap_or(u64::MAX).saturating_sub(1);
+    let judged = u32::try_from(rules.offence_epochs().div_ceil(bound)).unwrap_or(u32::MAX);
+    rules.term_epochs.max(judged).max(rules.term_blocks.div_ceil(BLOCKS_OF_EPOCH))
+}
+
+/// For how many terms a devnet's stake is bound: the usual ones, or as many as its rules and the life of its key ask for.
+fn unbonding_terms(rules: &Rules, key_terms: u32) -> Amount {
+    let limits = rules.limits();
+    let asked = limits.unbonding.max(key_terms.saturating_add(limits.key_delay));
+    // What is too much for the table is refused by the genesis, which says why.
+    UNBONDING_TERMS.default.max(asked.into()).min(UNBONDING_TERMS.most)
 }
 
 /// Where the seats of a devnet change, so many there are: more than validators, so that some have two.
 const SEATS_OF_DEVNET: Amount = 7;
 
 /// A devnet decides in minutes, and its few operators share all seats.
-fn parameters(seats: &[Seat], options: &cli::Devnet) -> Result<Vec<GenesisParameter>> {
+fn parameters(seats: &[Seat], rules: &Rules, options: &cli::Devnet) -> Result<Vec<GenesisParameter>> {
     let validators = seats.iter().filter(|seat| seat.entry.role == "validator").count() as Amount;
     let set = [
         ("governance.delay_seconds", 5),
         ("governance.period_seconds", 60),
         ("governance.timelock_seconds", 5),
         ("seats.minimum", validators.clamp(1, 4)),
+        (UNBONDING_TERMS.name, unbonding_terms(rules, options.key_terms)),
     ];
     // Four can do without one of them, if none has a third of the seats or more: that is the default.
     let cap = (validators < 4).then(|| ("seats.operator_cap", 1_000_000_u128.div_ceil(validators.max(1))));
@@ -352,4 +374,49 @@ fn genesis_node(seat: &Seat, role: Role, models: &[Published]) -> Result<Genesis
 /// The role in the registry; a hub is in no registry.
 pub fn role(word: &str) -> Option<Role> {
     Role::from_word(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use evm::modules::parameters::Misfit;
+
+    use super::*;
+
+    fn devnet(more: &[&str]) -> cli::Devnet {
+        match cli::CommandLine::try_parse_from(["og", "devnet"].iter().chain(more)).unwrap().verb {
+            cli::Verb::Devnet(devnet) => devnet,
+            _ => panic!("another verb"),
+        }
+    }
+
+    /// Terms in epochs, for how many of them stake is bound, and what does not fit.
+    fn fit(more: &[&str]) -> (u32, Amount, Option<Misfit>) {
+        let options = devnet(more);
+        let rules = rules(&[], &options);
+        let set = parameters(&[], &rules, &options).unwrap();
+        let value = |name: &str| set.iter().find(|set| *set.name == *name).map(|set| set.value);
+        let misfit = rules.limits().misfit(|parameter| Ok::<_, ()>(value(parameter.name).unwrap_or(parameter.default)));
+        (rules.term_epochs, value(UNBONDING_TERMS.name).unwrap(), misfit.unwrap())
+    }
+
+    #[test]
+    fn whatever_is_said_of_terms_and_windows_stake_is_bound_for_long_enough() {
+        assert_eq!(fit(&[]), (60, 21, None));
+        assert_eq!(fit(&["--term-blocks", "0"]), (60, 21, None));
+        assert_eq!(fit(&["--term-blocks", "40", "--key-terms", "2"]), (60, 21, None));
+        assert_eq!(fit(&["--term-blocks", "80", "--term-epochs", "16", "--key-terms", "2"]), (16, 40, None));
+        assert_eq!(fit(&["--key-terms", "21"]), (60, 36, None));
+        assert_eq!(fit(&["--term-blocks", "3000"]), (600, 21, None));
+        assert_eq!(fit(&["--challenge-window", "600"]), (60, 32, None));
+        assert_eq!(fit(&["--challenge-window", "100000"]), (4_762, 64, None));
+    }
+
+    #[test]
+    fn what_cannot_fit_is_said_by_name() {
+        let (_, bound, misfit) = fit(&["--key-terms", "50"]);
+        assert_eq!((bound, misfit.unwrap().other), (64, "key.terms"));
+        let (_, bound, misfit) = fit(&["--term-epochs", "5"]);
+        assert_eq!((bound, misfit.unwrap().other), (64, "rules.vote_epochs"));
+    }
 }

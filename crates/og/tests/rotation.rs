@@ -23,8 +23,9 @@ fn held(devnet: &Devnet, file: &str) -> std::path::PathBuf {
 
 #[test]
 fn receipts_and_settlements_outlive_the_key_that_certified_them() {
-    // Terms so short that what is asked first is final just as a key is named, and keys for as few of them as may be.
-    let devnet = Devnet::start(&["--workers", "1", "--term-blocks", "80", "--key-terms", "2"]);
+    // Terms so short that what is asked first is final before a key is named, and keys for as few of them as may be.
+    let terms = ["--term-blocks", "80", "--term-epochs", "16", "--key-terms", "2"];
+    let devnet = Devnet::start(&[["--workers", "1"].as_slice(), &terms].concat());
     let payee = devnet.ready["base"]["keys"][1]["address"].as_str().unwrap().to_owned();
     let first = devnet.dir().join("pinned-in-the-beginning.json");
     std::fs::copy(devnet.dir().join("trust.json"), &first).unwrap();

@@ -14,8 +14,8 @@ use crate::{
 /// Rotations that one who follows is shown at once: the newest ones.
 pub const ROTATIONS_MAX: usize = 64;
 
-/// Rotations that a bundle carries for nobody in particular: a pin is renewed at least every `key.terms` terms, and in these
-/// one key begins and the next may be named.
+/// Rotations that a bundle carries for nobody in particular: a pin is renewed at least every `key.terms` terms of the ledger, and in
+/// these one key begins and the next may be named.
 pub const ROTATIONS_USUAL: usize = 2;
 
 /// Why keys do not lead on from the pinned one.

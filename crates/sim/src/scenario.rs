@@ -51,7 +51,7 @@ pub struct Terms {
     pub blocks: u32,
     /// Seats of every committee but the first, in which each validator has one.
     pub seats: u32,
-    /// Terms for which a key of the network signs.
+    /// Terms of the ledger after which a key of the network is old.
     pub key_terms: u32,
     /// For so many terms a run goes on at least.
     pub least: u64,
@@ -203,7 +203,7 @@ impl Scenario {
         faults.extend((0..2).map(|index| (1_000 + 4_000 * index, Fault::Back(one_of("backed", index)))));
         Self {
             validators: SEASON_VALIDATORS,
-            terms: Some(Terms { blocks: 30, seats: 4, key_terms: 2, least: 9 }),
+            terms: Some(Terms { blocks: 30, seats: 4, key_terms: 2, least: 11 }),
             loss_percent: u8::try_from(drawn("loss", 0, 6)).unwrap_or(0),
             faults,
             wallet_rounds: 10,

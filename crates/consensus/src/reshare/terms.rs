@@ -89,17 +89,39 @@ pub struct Dealt {
     pub dealer: [u8; 32],
 }
 
+/// What keys grow old by: a clock of the application's. Terms are blocks, and how many of them pass while whoever left can still be made
+/// to answer is nothing that blocks say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyClock {
+    /// What it shows. It never goes back.
+    pub now: u64,
+    /// How far it goes from when those are named who make a key to when the next is due; zero if keys are for ever.
+    pub lasts: u64,
+}
+
 /// Where the network's key stands in a term.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyState {
     /// Which of the network's keys the committee signs with; the first is number zero.
     pub serial: u64,
-    /// The first term in which it signs.
+    /// What the application's clock showed as those were named who made the newest key, the fresh one where there is one, or who are to
+    /// make it in this term: nobody who was named before ever holds a share of it.
     pub since: u64,
     /// The public polynomial of the key after it, whose shares the same seats hold; empty while there is none.
     pub fresh: Vec<u8>,
     /// Whether those named for the next term make a fresh key in this one.
     pub is_due: bool,
+}
+
+impl KeyState {
+    /// Decides as a term begins whether those named now make the next key in it. What is due stays due until there is one.
+    fn grow_old(&mut self, clock: KeyClock) {
+        let is_old = clock.now >= self.since.saturating_add(clock.lasts);
+        self.is_due = clock.lasts > 0 && self.fresh.is_empty() && (self.is_due || is_old);
+        if self.is_due {
+            self.since = clock.now;
+        }
+    }
 }
 
 /// All that the fold depends on, as plain bytes: what a snapshot keeps.
@@ -123,8 +145,8 @@ pub struct Decided {
     pub next: Vec<[u8; 32]>,
     /// The key that it took up last, and which of the network's keys that is.
     pub named_key: Option<(u64, [u8; 96])>,
-    /// For how many terms a key signs at least; zero if it is for ever.
-    pub key_terms: u64,
+    /// What keys grow old by.
+    pub key_clock: KeyClock,
 }
 
 /// Why a fold cannot begin or go on: never for what a block holds, always for what its caller did.
@@ -332,11 +354,8 @@ impl Terms {
                 self.state.key.fresh = second.committee.polynomial.clone();
             }
         }
-        let is_rotated = self.rotate(term, &decided)?;
-        let key = &mut self.state.key;
-        let begins = term.saturating_add(2);
-        key.is_due =
-            decided.key_terms > 0 && key.fresh.is_empty() && begins >= key.since.saturating_add(decided.key_terms);
+        let is_rotated = self.rotate(&decided)?;
+        self.state.key.grow_old(decided.key_clock);
         self.state.next = decided.next;
         self.state.logs.clear();
         let (next_round, next_second) = open_rounds(&self.rules, &self.state);
@@ -346,8 +365,8 @@ impl Terms {
         Ok(Turned { term, committee, key, round, second, is_handed_on, is_rotated })
     }
 
-    /// The fresh key signs from this term on, if the ledger has taken it up.
-    fn rotate(&mut self, term: u64, decided: &Decided) -> Result<bool, TermError> {
+    /// The fresh key signs from the term on that begins, if the ledger has taken it up.
+    fn rotate(&mut self, decided: &Decided) -> Result<bool, TermError> {
         let state = &mut self.state;
         let next = state.key.serial.saturating_add(1);
         if state.key.fresh.is_empty() {
@@ -358,7 +377,7 @@ impl Terms {
             return Ok(false);
         }
         state.committee.polynomial = std::mem::take(&mut state.key.fresh);
-        (state.key.serial, state.key.since) = (next, term);
+        state.key.serial = next;
         Ok(true)
     }
 }
@@ -486,10 +505,15 @@ mod tests {
         assert!(terms.plan().is_some());
     }
 
-    const KEY_TERMS: u64 = 2;
+    /// So late that every key is old.
+    const LATE: KeyClock = KeyClock { now: 7, lasts: 2 };
+
+    fn said_at(key_clock: KeyClock, next: &[u8], named_key: Option<(u64, [u8; 96])>) -> Decided {
+        Decided { next: keys(next.iter().copied()), named_key, key_clock }
+    }
 
     fn said(next: &[u8], named_key: Option<(u64, [u8; 96])>) -> Decided {
-        Decided { next: keys(next.iter().copied()), named_key, key_terms: KEY_TERMS }
+        said_at(LATE, next, named_key)
     }
 
     /// Four in whose first term a key is due, for a second term with these.
@@ -525,8 +549,8 @@ mod tests {
         assert_eq!(handed.group_key, fresh.group_key);
         let turned = whole(&mut terms, &logs, &said(&[3, 4, 5, 6], Some((1, fresh.group_key))));
         assert_eq!((&turned.committee, turned.is_rotated), (&handed.committee, true));
-        // For so short a time that the one after it is due at once.
-        assert_eq!(turned.key, KeyState { serial: 1, since: 2, fresh: Vec::new(), is_due: true });
+        // So late that the one after it is due at once.
+        assert_eq!(turned.key, KeyState { serial: 1, since: LATE.now, fresh: Vec::new(), is_due: true });
         handed.signs();
 
         // What it signs for in its turn is not the first key: a name that stands there already changes nothing.
@@ -543,7 +567,7 @@ mod tests {
         let turned = whole(&mut terms, &logs, &said(&[2, 3, 4, 5], None));
         assert_eq!((&turned.committee, turned.is_handed_on), (&second.committee, true));
         assert!(matches!(turned.second, Some(Err(Stayed::Failed(RoundFailure::TooFewLogs { found: 2, .. })))));
-        assert_eq!(turned.key, KeyState { is_due: true, ..KeyState::default() });
+        assert_eq!(turned.key, KeyState { since: LATE.now, is_due: true, ..KeyState::default() });
         let (logs, _, fresh) = dealt(&terms, &second, None, 0);
         let turned = whole(&mut terms, &logs, &said(&[2, 3, 4, 5], None));
         assert_eq!(turned.key.fresh, fresh.committee.polynomial);
@@ -553,7 +577,7 @@ mod tests {
         let before = terms.state().committee.clone();
         let turned = whole(&mut terms, &logs[2..], &said(&[2, 3, 4, 5], None));
         assert_eq!((turned.committee, turned.is_handed_on), (before, false));
-        assert_eq!(turned.key, KeyState { is_due: true, ..KeyState::default() });
+        assert_eq!(turned.key, KeyState { since: LATE.now, is_due: true, ..KeyState::default() });
     }
 
     #[test]
@@ -577,20 +601,47 @@ mod tests {
         // Taken up in a term whose rounds fail: those who hold it go on with it.
         let turned = whole(&mut terms, &logs[2..], &said(&[3, 4, 5, 6], Some((1, fresh.group_key))));
         assert_eq!((turned.is_handed_on, turned.is_rotated), (false, true));
-        assert_eq!((&turned.committee, turned.key.serial, turned.key.since), (&fresh.committee, 1, 3));
+        assert_eq!((&turned.committee, turned.key.serial), (&fresh.committee, 1));
     }
 
     #[test]
-    fn a_key_signs_for_so_many_terms_and_for_ever_where_none_are_said() {
+    fn a_key_is_old_by_the_applications_clock_and_by_no_number_of_terms() {
         let first = Term::dealt(1..=4);
-        let due = |key_terms: u64| {
+        let due = |lasts: u64, shown: [u64; 6]| {
             let mut terms = begin(&first, &[1, 2, 3, 4]);
-            let decided = Decided { next: keys(1..=4), named_key: None, key_terms };
-            (1..=6).map(|_| whole(&mut terms, &[], &decided).key.is_due).collect::<Vec<_>>()
+            shown.map(|now| whole(&mut terms, &[], &said_at(KeyClock { now, lasts }, &[1, 2, 3, 4], None)).key.is_due)
         };
-        assert_eq!(due(0), [false; 6]);
-        assert_eq!(due(5), [false, false, true, true, true, true], "made in term 3, it signs in term 5");
-        assert_eq!(due(u64::MAX), [false; 6]);
+        let even = [1, 2, 3, 4, 5, 6];
+        assert_eq!(due(0, even), [false; 6], "for ever");
+        assert_eq!(due(u64::MAX, even), [false; 6]);
+        assert_eq!(due(3, even), [false, false, true, true, true, true], "due until there is another");
+        assert_eq!(due(21, [20, 41, 62, 83, 104, 125]), [false, true, true, true, true, true], "few blocks");
+        assert_eq!(due(2, [0, 0, 0, 1, 1, 2]), [false, false, false, false, false, true], "many blocks");
+    }
+
+    #[test]
+    fn what_is_due_stays_due_where_keys_are_to_last_longer_and_not_where_they_are_for_ever() {
+        let mut terms = begin(&Term::dealt(1..=4), &[1, 2, 3, 4]);
+        let mut key = |now, lasts| whole(&mut terms, &[], &said_at(KeyClock { now, lasts }, &[1, 2, 3, 4], None)).key;
+        assert_eq!(key(5, 5), KeyState { since: 5, is_due: true, ..KeyState::default() });
+        assert_eq!(key(6, 100), KeyState { since: 6, is_due: true, ..KeyState::default() });
+        assert!(!key(7, 0).is_due);
+    }
+
+    #[test]
+    fn a_keys_age_counts_from_when_those_were_named_who_made_it() {
+        let at = |now, named_key| said_at(KeyClock { now, lasts: 10 }, &[1, 2, 3, 4], named_key);
+        for (now, expected) in [(19, (10, false)), (20, (20, true))] {
+            let first = Term::dealt(1..=4);
+            let mut terms = begin(&first, &[1, 2, 3, 4]);
+            assert!(whole(&mut terms, &[], &at(10, None)).key.is_due);
+            let (logs, second, fresh) = dealt(&terms, &first, None, 0);
+            let made = whole(&mut terms, &logs, &at(13, None)).key;
+            assert_eq!((made.since, made.is_due, made.fresh), (10, false, fresh.committee.polynomial.clone()));
+            let (logs, _, _) = dealt(&terms, &second, Some(&fresh), 0);
+            let turned = whole(&mut terms, &logs, &at(now, Some((1, fresh.group_key))));
+            assert_eq!((turned.is_rotated, (turned.key.since, turned.key.is_due)), (true, expected));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use consensus::{Application, Block, EpochCertificate, FinalizedBlock, NextKey, Requests, Seat, Turn};
+use consensus::{Application, Block, EpochCertificate, FinalizedBlock, KeyClock, NextKey, Requests, Seat, Turn};
 
 /// How many blocks make an epoch here.
 pub const EPOCH_BLOCKS: u64 = 5;
@@ -27,8 +27,8 @@ pub struct Record {
     pub seated: BTreeMap<u64, Vec<Seat>>,
     /// Transactions that name a committee: the newest of them counts.
     pub named: Vec<Seat>,
-    /// For how many terms a key signs.
-    pub key_terms: u64,
+    /// After how many blocks a key is old: height is the clock here.
+    pub key_blocks: u64,
     /// The network's keys after the first, as transactions brought them.
     pub keys: Vec<NextKey>,
 }
@@ -179,8 +179,9 @@ impl Application for Recorder {
         self.record().named.clone()
     }
 
-    fn key_terms(&self) -> u64 {
-        self.record().key_terms
+    fn key_clock(&self) -> KeyClock {
+        let record = self.record();
+        KeyClock { now: record.height, lasts: record.key_blocks }
     }
 
     fn next_key(&self, next: NextKey) {

@@ -113,9 +113,9 @@ impl Network {
         signed
     }
 
-    /// Each says that a key signs for so many terms.
-    pub fn rotate_after(self, key_terms: u64) -> Self {
-        self.applications.iter().for_each(|application| application.record().key_terms = key_terms);
+    /// Each says that a key is old after so many blocks.
+    pub fn rotate_after(self, key_blocks: u64) -> Self {
+        self.applications.iter().for_each(|application| application.record().key_blocks = key_blocks);
         self
     }
 

@@ -4,6 +4,7 @@
 //! storage of this module, so that one vote changes it for all.
 
 mod faces;
+mod relations;
 mod table;
 
 use alloy_primitives::{Address, B256, U256, address};
@@ -13,6 +14,8 @@ use super::layout::place_in;
 use super::{Frame, Method, Module, Stop, SystemCall};
 use crate::state::{StateError, StateRead};
 
+pub(super) use relations::must_fit;
+pub use relations::{FoundLimits, Misfit};
 pub use table::*;
 
 sol!("../../contracts/IParameters.sol");
@@ -33,6 +36,8 @@ mod slots {
     pub const VALUES: U256 = U256::from_limbs([0, 0, 0, 0]);
     /// `mapping(bytes32 name => uint64)`: when the value was set; zero where it is the table's.
     pub const TIMES: U256 = U256::from_limbs([1, 0, 0, 0]);
+    /// Terms that stake has to be bound for (32) ‖ terms that a key may be late by (32), as the rules of the genesis ask.
+    pub const LIMITS: U256 = U256::from_limbs([2, 0, 0, 0]);
 }
 
 /// Tells a value of zero from none.
@@ -55,11 +60,7 @@ impl Parameter {
 
     /// The name as contracts write it.
     pub fn key(&self) -> B256 {
-        let mut key = [0; 32];
-        for (place, byte) in key.iter_mut().zip(self.name.bytes()) {
-            *place = byte;
-        }
-        B256::from(key)
+        name_of(self.name)
     }
 
     /// What holds in a state.
@@ -131,12 +132,13 @@ impl SystemCall for SetParameter {
 
     fn run(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
         let parameter = TABLE.iter().find(|parameter| parameter.name == self.name);
-        let unknown = || Stop::revert(&IParameters::ParameterUnknown { name: shortened(&self.name) });
+        let unknown = || Stop::revert(&IParameters::ParameterUnknown { name: name_of(&self.name) });
         parameter.ok_or_else(unknown)?.set(frame, U256::from(self.value))
     }
 }
 
-fn shortened(name: &str) -> B256 {
+/// A name as contracts write it, cut to what a word holds.
+fn name_of(name: &str) -> B256 {
     let mut key = [0; 32];
     for (place, byte) in key.iter_mut().zip(name.bytes()) {
         *place = byte;

@@ -46,8 +46,8 @@ fn a_key_and_a_wallet_stake_behind_one_node_and_see_the_same() {
 #[test]
 fn stake_leaves_after_its_terms_and_an_operator_ends_a_jail() {
     let mut world = World::governed(
-        Rules { term_epochs: 2, ..Rules::default() },
-        &[(&parameters::UNBONDING_TERMS, 2), (&parameters::REFUTED_RECEIPT_JAIL, 1)],
+        Rules { challenge_window: 3, response_epochs: 2, vote_epochs: 4, term_epochs: 2, ..Rules::default() },
+        &[(&parameters::UNBONDING_TERMS, 6), (&parameters::REFUTED_RECEIPT_JAIL, 1)],
     );
     world.send(ALICE, module_call(ADDRESS, 10 * OPG, &IStaking::delegateCall { node: id(WORKER) })).unwrap();
     let leave = IStaking::undelegateCall { node: id(WORKER), coins: U256::MAX };
@@ -56,7 +56,7 @@ fn stake_leaves_after_its_terms_and_an_operator_ends_a_jail() {
     let paid = module_call(ADDRESS, 0, &IStaking::withdrawCall { most: U256::MAX });
     world.send(ALICE, paid.clone()).unwrap();
     assert_eq!(world.ledger.account(&public(ALICE)).balance, before, "nothing is released yet");
-    world.epochs(5);
+    world.epochs(13);
     world.send(ALICE, paid).unwrap();
     assert_eq!(world.ledger.account(&public(ALICE)).balance, before + 10 * OPG);
 

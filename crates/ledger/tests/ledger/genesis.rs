@@ -1,6 +1,6 @@
 //! What a ledger starts from, and what it refuses to start from.
 
-use evm::StateRead as _;
+use evm::{StateRead as _, modules::parameters::Misfit};
 use ledger::{Genesis, GenesisError, GenesisParameter, GenesisWallet, Ledger, OPG, Rules, address_of};
 use protocol::{Canonical as _, EvmAddress, List, Noun as _, Role, Text};
 
@@ -106,6 +106,33 @@ fn a_genesis_with_impossible_numbers_is_refused() {
     }
     assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX), GenesisError::Supply { .. }));
     assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX / 1_000_000), GenesisError::Supply { .. }));
+}
+
+#[test]
+fn a_genesis_whose_numbers_do_not_fit_each_other_is_refused_by_both_names() {
+    let misfit =
+        |value, other, least| GenesisError::Misfit(Misfit { name: "stake.unbonding_terms", value, other, least });
+    // Who leaves before its verdict would be slashed of nothing.
+    let early = refused(|genesis| genesis.parameters = set("stake.unbonding_terms", 11));
+    assert_eq!(early, misfit(11, "rules.vote_epochs", 12));
+    assert!(early.to_string().contains("hint: "), "{early}");
+    let long = refused(|genesis| genesis.rules.vote_epochs = 1_300);
+    assert_eq!(long, misfit(21, "rules.vote_epochs", 23));
+    // Who leaves before the key does could sign with it what it likes.
+    let old = refused(|genesis| {
+        genesis.rules.term_blocks = 300;
+        genesis.parameters = set("key.terms", 7);
+    });
+    assert_eq!(old, misfit(21, "key.terms", 22));
+    let slow = refused(|genesis| genesis.rules.term_blocks = 301);
+    assert_eq!(slow, misfit(21, "key.terms", 22));
+    let both = [set("seats.count", 5).to_vec(), set("seats.minimum", 6).to_vec()].concat();
+    let few = refused(|genesis| genesis.parameters = List::new(both).unwrap());
+    let seats = Misfit { name: "seats.count", value: 5, other: "seats.minimum", least: 6 };
+    assert_eq!(few, GenesisError::Misfit(seats));
+    let mut good = genesis(Rules { term_blocks: 300, ..Rules::default() });
+    good.parameters = set("stake.unbonding_terms", 21);
+    assert!(Ledger::new(&good).is_ok());
 }
 
 #[test]

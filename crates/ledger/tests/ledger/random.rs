@@ -265,7 +265,7 @@ fn begin() -> ledger::Genesis {
         rules(),
         &[
             (&parameters::AUDIT_REWARD, OPG),
-            (&parameters::UNBONDING_TERMS, 2),
+            (&parameters::UNBONDING_TERMS, 3),
             (&parameters::TERM_REWARD, 100_000),
             (&parameters::PROPOSAL_VOTES, OPG),
             (&parameters::VOTING_DELAY, 1),

@@ -15,7 +15,7 @@ use crate::{
 };
 
 fn short_terms() -> Rules {
-    Rules { term_epochs: 3, ..Rules::default() }
+    Rules { term_epochs: 3, vote_epochs: 30, ..Rules::default() }
 }
 
 /// A wallet's call of the staking module.

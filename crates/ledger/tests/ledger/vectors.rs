@@ -26,7 +26,7 @@ fn rules() -> Rules {
         epoch_ms: 1_000,
         challenge_window: 15,
         response_epochs: 5,
-        vote_epochs: 600,
+        vote_epochs: 60,
         clock_skew_ms: 5_000,
         receipt_age_ms: 600_000,
         spec_version: 1,

@@ -189,6 +189,10 @@ static ROWS: &[Row] = &[
     // Numbers of the network, and seats.
     row::<IParameters::ParameterUnknown>("the network has no number {0}", VERSIONS),
     row::<IParameters::ParameterOutOfBounds>("{0} is from {2} to {3}, not {1}", "a value between them"),
+    row::<IParameters::ParameterMisfit>(
+        "{0} would be {1}, and {2} asks for {3} or more",
+        "they must fit each other: one proposal may set both",
+    ),
     row::<ISeats::TermUndecided>("the seats of term {0} are not decided yet, those of {1} are", "ask again next term"),
     row::<ISeats::TermForgotten>("the seats of term {0} are not remembered, those of {1} are", "a later term"),
     // The bridge, at its both ends.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::atomic::Ordering};
 
-use consensus::{Application, Block, EpochCertificate, FinalizedBlock, NextKey, Requests, Seat, Turn};
+use consensus::{Application, Block, EpochCertificate, FinalizedBlock, KeyClock, NextKey, Requests, Seat, Turn};
 use crypto::threshold::GroupSignature;
 use ledger::{Kind, TRANSACTION_BYTES_MAX};
 use protocol::{Canonical as _, Certificate, Digest, Noun as _, PublicKey, SignedTransaction};
@@ -76,9 +76,12 @@ impl Application for Node {
         }
     }
 
-    fn key_terms(&self) -> u64 {
-        let terms = self.ledger().key_terms();
-        self.read_whole(terms)
+    fn key_clock(&self) -> KeyClock {
+        let clock = {
+            let ledger = self.ledger();
+            KeyClock { now: ledger.term().into(), lasts: ledger.key_terms() }
+        };
+        self.read_whole(clock)
     }
 
     fn next_key(&self, next: NextKey) {

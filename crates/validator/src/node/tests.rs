@@ -28,7 +28,7 @@ fn a_committee_is_never_named_from_a_state_that_cannot_be_read() {
     let node = node(folder.path());
     let asked: [(&str, &dyn Fn()); 3] = [
         ("committee", &|| _ = node.committee(2)),
-        ("key_terms", &|| _ = node.key_terms()),
+        ("key_clock", &|| _ = node.key_clock()),
         ("named_key", &|| _ = node.named_key()),
     ];
     asked.iter().for_each(|(_, ask)| ask());

@@ -6,7 +6,7 @@ use alloy_sol_types::SolEvent as _;
 use super::trust::{self, Vendor};
 use super::{IGovernance, slots};
 use crate::modules::layout::List;
-use crate::modules::parameters::{self, IParameters, Parameter};
+use crate::modules::parameters::{self, IParameters, Parameter, must_fit};
 use crate::modules::{Frame, Stop};
 
 /// One thing to do.
@@ -48,6 +48,11 @@ impl Action {
         Ok(read)
     }
 
+    /// The number that it sets, if it sets one.
+    fn set(&self) -> Option<(B256, U256)> {
+        if let Self::SetParameter { name, value } = self { Some((*name, *value)) } else { None }
+    }
+
     /// Refuses what could not be done as things are.
     pub fn check(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
         match self {
@@ -74,6 +79,14 @@ impl Action {
             Self::SetGuardian(guardian) => trust::set_guardian(frame, *guardian),
         }
     }
+}
+
+/// Reads what is to be done together, and refuses numbers that would not fit each other then.
+pub(super) fn read_all(frame: &mut Frame<'_>, actions: &[IGovernance::Action]) -> Result<Vec<Action>, Stop> {
+    let actions = actions.iter().map(Action::read).collect::<Result<Vec<_>, _>>()?;
+    let set: Vec<(B256, U256)> = actions.iter().filter_map(Action::set).collect();
+    must_fit(frame, &set)?;
+    Ok(actions)
 }
 
 fn named(name: B256) -> Result<&'static Parameter, Stop> {

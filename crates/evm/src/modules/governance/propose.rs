@@ -3,7 +3,7 @@
 use alloy_primitives::{Bytes, U256, Uint};
 use alloy_sol_types::SolEvent as _;
 
-use super::action::Action;
+use super::action::read_all;
 use super::records::{Proposal, Stage};
 use super::{IGovernance, slots};
 use crate::modules::parameters;
@@ -26,8 +26,8 @@ fn propose(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     }
     check_text(&call.description, DESCRIPTION_BYTES_MAX)?;
     may_propose(frame)?;
-    for action in &call.actions {
-        Action::read(action)?.check(frame)?;
+    for action in read_all(frame, &call.actions)? {
+        action.check(frame)?;
     }
     let id = frame.load(slots::COUNT)?.saturating_add(U256::ONE);
     frame.store(slots::COUNT, id)?;
@@ -120,8 +120,9 @@ pub(super) fn enact(frame: &mut Frame<'_>, id: U256) -> Result<(), Stop> {
     proposal.must_be(frame, Stage::Executable)?;
     proposal.executed = true;
     proposal.save(frame)?;
-    for action in proposal.all_actions(frame)? {
-        Action::read(&action)?.apply(frame)?;
+    let actions = proposal.all_actions(frame)?;
+    for action in read_all(frame, &actions)? {
+        action.apply(frame)?;
     }
     frame.log(IGovernance::ProposalExecuted { id, by: frame.caller() }.encode_log_data())
 }

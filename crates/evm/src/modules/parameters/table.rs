@@ -174,8 +174,9 @@ pub static SEATS_OPERATOR_CAP: Parameter =
     Parameter { name: "seats.operator_cap", default: 333_333, least: 10_000, most: MILLION };
 /// Fewest seats that make a committee; with fewer, the one before stays.
 pub static SEATS_MIN: Parameter = Parameter { name: "seats.minimum", default: 4, least: 1, most: 64 };
-/// Terms of agreement for which a key of the network signs, before another does: as many as stake takes to leave.
-pub static KEY_TERMS: Parameter = Parameter { name: "key.terms", default: 21, least: 2, most: 1_000_000 };
+/// Terms after which a key of the network is old and the next is made, from when those were named who made it. So few that none of them
+/// has taken its stake away before the next one signs, also where agreement's terms are as slow as they may be.
+pub static KEY_TERMS: Parameter = Parameter { name: "key.terms", default: 6, least: 2, most: 1_000_000 };
 /// Votes that whoever proposes must have.
 pub static PROPOSAL_VOTES: Parameter =
     Parameter { name: "governance.proposal_votes", default: 100_000 * OPG, least: OPG, most: 10_000_000 * OPG };
