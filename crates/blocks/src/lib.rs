@@ -14,7 +14,7 @@ pub mod waiting;
 
 pub use index::Index;
 pub use live::{Held, Keep, Live, Recent};
-pub use pool::{Pool, PoolLimits, Room};
+pub use pool::{Pool, PoolLimits, Promised, Room};
 pub use served::{Served, Source};
 pub use state_file::{StateFile, StateFileError, change};
 pub use view::View;

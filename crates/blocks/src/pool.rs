@@ -3,7 +3,7 @@
 //! A full pool is nobody's: what a block could hold now takes the place of what waits behind a gap, and then of what offers less.
 //! So places that cost nothing (a transaction behind a gap never pays) keep nobody out.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
@@ -63,6 +63,9 @@ impl Room {
         })
     }
 }
+
+/// By hash what waits for blocks that are not executed yet, and whether it surely finds its gas there.
+pub type Promised = HashMap<B256, bool>;
 
 struct Entry {
     transaction: Arc<Transaction>,
@@ -294,31 +297,51 @@ impl Pool {
         (follow > 0).then(|| next.saturating_add(follow as u64))
     }
 
+    /// What blocks hold that are not executed yet, each block's in order, and whether it surely finds its gas there.
+    pub fn promised<B: IntoIterator<Item = B256>>(&self, blocks: impl IntoIterator<Item = B>, gas: u64) -> Promised {
+        let mut promised = Promised::new();
+        for block in blocks {
+            let mut reserved = 0_u64;
+            for hash in block {
+                // Who knows it nowhere near has nothing of its sender's that follows.
+                let limit = self.get(&hash).map_or(GAS_LEAST, |transaction| transaction.gas_limit());
+                reserved = reserved.saturating_add(limit);
+                promised.insert(hash, reserved <= gas);
+            }
+        }
+        promised
+    }
+
     /// What a block on this state could hold, best paid first, each sender's in order. What is `promised` to blocks that are
     /// not executed yet counts as done and is not given again.
-    pub fn ready(
-        &self,
-        nonce_of: impl Fn(&Address) -> u64,
-        room: Room,
-        promised: &HashSet<B256>,
-    ) -> Vec<Arc<Transaction>> {
+    ///
+    /// What finds no gas at execution stays, and its sender's later ones with it, none of which then pays for its place. So they come
+    /// with it only where it surely has its gas: by what all before it reserve, not by what they use.
+    pub fn ready(&self, nonce_of: impl Fn(&Address) -> u64, room: Room, promised: &Promised) -> Vec<Arc<Transaction>> {
         let mut heads = BinaryHeap::new();
         for sender in self.senders.keys() {
             heads.extend(self.head(sender, nonce_of(sender), room.base_fee));
         }
-        let (mut ready, mut left) = (Vec::new(), room);
+        let (mut ready, mut left, mut reserved) = (Vec::new(), room, 0_u64);
         while let Some(head) = heads.pop() {
             let Some(entry) = self.senders.get(&head.sender).and_then(|queue| queue.entries.get(&head.nonce)) else {
                 continue;
             };
-            if !promised.contains(&entry.transaction.hash()) {
+            let is_sure = if let Some(is_sure) = promised.get(&entry.transaction.hash()) {
+                *is_sure
+            } else {
                 // A smaller one of another sender may still have a place.
                 let Some(rest) = left.less(&entry.transaction) else { continue };
                 left = rest;
+                reserved = reserved.saturating_add(entry.transaction.gas_limit());
                 ready.push(Arc::clone(&entry.transaction));
-            }
+                reserved <= room.gas
+            };
             if left.transactions == 0 || left.gas < GAS_LEAST {
                 break;
+            }
+            if !is_sure {
+                continue;
             }
             heads.extend(self.head(&head.sender, head.nonce.saturating_add(1), room.base_fee));
         }

@@ -1,7 +1,6 @@
 //! Blocks and waiting transactions from outside: what is found where, what a proposal gets, what is forgotten.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
@@ -79,7 +78,7 @@ fn hashes(transactions: &[Arc<Transaction>]) -> Vec<B256> {
 }
 
 fn ready(live: &Live, room: Room, promised: &[Arc<Transaction>]) -> Vec<B256> {
-    let promised: HashSet<B256> = promised.iter().map(|transaction| transaction.hash()).collect();
+    let promised = live.pool.promised([hashes(promised)], room.gas);
     hashes(&live.pool.ready(|sender| live.nonce(sender), room, &promised))
 }
 
@@ -207,6 +206,26 @@ fn gas_that_is_only_reserved_keeps_nobody_out_of_a_block() {
     // What fits by what is used at least may be proposed; never more than that.
     assert_eq!(ready(&live, Room { gas: 42_000, ..WIDE }, &[]), all[1..]);
     assert_eq!(ready(&live, Room { gas: 41_999, ..WIDE }, &[]), all[1..2]);
+}
+
+#[test]
+fn what_may_find_no_gas_brings_nothing_behind_it() {
+    const GAS: u64 = 30_000_000;
+    let mut live = live(PoolLimits::default());
+    let burner = limited(1, 0, 9, 50_000);
+    // It reserves nearly all of the block, and what its sender has behind it is worth nothing without it.
+    let greedy = limited(2, 0, 8, GAS - 30_000);
+    live.admit(&burner).unwrap();
+    live.admit(&greedy).unwrap();
+    (1..1_000).for_each(|nonce| _ = live.admit(&payment(2, nonce, 7)).unwrap());
+    let modest = [payment(3, 0, 1), payment(3, 1, 1)];
+    modest.iter().for_each(|one| _ = live.admit(one).unwrap());
+    let room = Room { base_fee: 1, gas: GAS, transactions: 1_428, bytes: usize::MAX };
+    assert_eq!(ready(&live, room, &[]), hashes(&[burner.clone(), greedy.clone(), modest[0].clone()]));
+    // Nor in the next block, before it is known whether it found its gas.
+    assert_eq!(ready(&live, room, &[burner, greedy.clone()]), hashes(&modest));
+    // Alone it surely finds it.
+    assert_eq!(ready(&live, room, std::slice::from_ref(&greedy)).len(), 1_002);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub const MAX_CLOCK_SKEW_MS: u64 = 500;
 /// The most validators that one committee may have.
 pub const MAX_VALIDATORS: u32 = 256;
 /// The most bytes of one hand-over between applications ([`crate::Requests::share`]).
-pub const MAX_SHARED_BYTES: usize = 256 << 10;
+pub const MAX_SHARED_BYTES: usize = MAX_BLOCK_BYTES;
 /// How many epochs ahead of our own newest one partial signatures are kept.
 pub(crate) const EARLY_EPOCHS: u64 = 64;
 /// The most uncertified epochs for which one timer tick sends again.

@@ -1,11 +1,11 @@
 //! Takes what arrives, makes blocks of what is ready, makes all of it durable with one commit, and only then tells anyone.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use blocks::{Keep, Recent, Room, View, waiting};
+use blocks::{Keep, Promised, Recent, Room, View, waiting};
 use evm::{Block, BlockBuilder, PushError, Refusal, StateRead as _, Transaction};
 use rpc::{Event, NodeError, SubmitError};
 use storage::Change;
@@ -148,7 +148,7 @@ impl Maker {
     fn ready(&self, parent: &Recent, step: &Step) -> Result<Vec<Arc<Transaction>>, NodeError> {
         let room = Room::of_gas(evm::base_fee_after(parent.block.header.inner()), self.view.chain().gas_limit);
         let nonce = |address: &_| parent.world.account(address).ok().flatten().unwrap_or_default().nonce;
-        let ready = self.view.live().pool.ready(nonce, room, &HashSet::new());
+        let ready = self.view.live().pool.ready(nonce, room, &Promised::new());
         // Those after a dropped one wait for another with its nonce.
         let follows = |one: &Transaction, dropped: &Transaction| {
             one.sender() == dropped.sender() && one.nonce() >= dropped.nonce()
@@ -160,7 +160,7 @@ impl Maker {
     /// Whether something waits that only a lower base fee lets in.
     fn is_held_back(&self, parent: &Recent) -> bool {
         let nonce = |address: &_| parent.world.account(address).ok().flatten().unwrap_or_default().nonce;
-        !self.view.live().pool.ready(nonce, Room::of_gas(0, u64::MAX), &HashSet::new()).is_empty()
+        !self.view.live().pool.ready(nonce, Room::of_gas(0, u64::MAX), &Promised::new()).is_empty()
     }
 
     /// One block; none if all that was ready was refused after all.

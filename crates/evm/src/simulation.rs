@@ -150,12 +150,21 @@ pub(crate) fn run<'a>(
     bounds: &Bounds<'_>,
     inspector: Option<&mut dyn Inspector<MachineContext<'a>>>,
 ) -> Result<ResultAndState, CallError> {
+    watched(chain, prepared, bounds, Watch::new(inspector, bounds.wanted))
+}
+
+/// The same under an eye of the caller's own.
+pub(crate) fn watched<'a>(
+    chain: &Chain,
+    prepared: Prepared<'a>,
+    bounds: &Bounds<'_>,
+    mut watch: Watch<'_, '_, 'a>,
+) -> Result<ResultAndState, CallError> {
     if !(bounds.wanted)() {
         return Err(CallError::Unwanted);
     }
     let Prepared { rules, block, overlay, transaction } = prepared;
     let quoted = quoted(chain, &transaction, &block);
-    let mut watch = Watch::new(inspector, bounds.wanted);
     let ran = {
         let mut machine = machine::build_watched(chain, rules, block, overlay, &mut watch);
         machine::run(&mut machine, transaction, quoted)

@@ -16,10 +16,10 @@ use crate::block::{Block, BlockBuilder, BlockError, NextBlock};
 use crate::chain::Chain;
 use crate::failure::CallError;
 use crate::receipt::Receipt;
-use crate::simulation::{Bounds, Overrides, Prepared, Snapshot, prepare, run};
+use crate::simulation::{Bounds, Overrides, Prepared, Snapshot, prepare, watched};
 use crate::state::StateRead;
 use crate::transaction::LEDGER;
-use crate::watch;
+use crate::watch::{self, Watch};
 
 /// Why there is no trace.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -32,7 +32,7 @@ pub enum TraceError {
     Tracer(String),
     #[error("the trace has more than {max} steps\nhint: use callTracer")]
     Steps { max: u64 },
-    #[error("the trace copies more than {max} bytes of memory")]
+    #[error("the trace copies more than {max} bytes of memory or stacks\nhint: use callTracer")]
     Copies { max: usize },
     #[error("the block has {count} transactions, none with index {index}")]
     Index { index: usize, count: usize },
@@ -122,6 +122,8 @@ fn deeds(logs: &[Log], options: &GethDebugTracingOptions) -> GethTrace {
 const STEPS_MAX: u64 = 1 << 20;
 /// Inputs and memory are kept as copies; a contract pays little to have the same bytes copied again and again.
 const COPIED_BYTES_MAX: usize = 64 << 20;
+/// A stack has up to 1,024 words, and three gas buy a step, so that steps alone do not bound what their stacks take.
+const STACK_BYTES_MAX: usize = 128 << 20;
 
 fn traced(
     chain: &Chain,
@@ -141,7 +143,15 @@ fn traced(
         too_many.set(keeps_steps && steps.get() > STEPS_MAX);
         !too_many.get() && (bounds.wanted)()
     };
-    let ran = run(chain, prepared, &Bounds { gas: bounds.gas, wanted: &wanted }, Some(&mut inspector));
+    let stacks = Cell::new(STACK_BYTES_MAX);
+    let mut watch = Watch::new(Some(&mut inspector), &wanted);
+    if keeps_steps {
+        watch = watch.with_stacks(&stacks);
+    }
+    let ran = watched(chain, prepared, &Bounds { gas: bounds.gas, wanted: &wanted }, watch);
+    if stacks.get() == 0 {
+        return Err(TraceError::Copies { max: STACK_BYTES_MAX });
+    }
     if too_many.get() {
         return Err(TraceError::Steps { max: STEPS_MAX });
     }

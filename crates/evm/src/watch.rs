@@ -1,5 +1,7 @@
 //! An eye on a run that may take long: every so many steps it asks the caller whether the answer is still wanted.
 
+use std::cell::Cell;
+
 use alloy_primitives::{Address, Log, U256};
 use revm::Inspector;
 use revm::handler::FrameResult;
@@ -11,19 +13,33 @@ use crate::machine::MachineContext;
 
 /// How many steps go unasked: some tens of microseconds.
 pub(crate) const STEPS: u32 = 1024;
+const WORD_BYTES: usize = 32;
 
 /// Passes everything on to another inspector, if there is one.
 pub(crate) struct Watch<'i, 'w, 'a> {
-    pub inner: Option<&'i mut (dyn Inspector<MachineContext<'a>> + 'i)>,
-    pub wanted: &'w dyn Fn() -> bool,
+    inner: Option<&'i mut (dyn Inspector<MachineContext<'a>> + 'i)>,
+    wanted: &'w dyn Fn() -> bool,
     steps: u32,
+    /// Bytes that the inner one's copies of the stack may still take, if it makes any.
+    stack_bytes: Option<&'w Cell<usize>>,
     /// Set once and for all: callers of the frame that was ended must not go on either.
     pub stopped: bool,
 }
 
 impl<'i, 'w, 'a> Watch<'i, 'w, 'a> {
     pub fn new(inner: Option<&'i mut (dyn Inspector<MachineContext<'a>> + 'i)>, wanted: &'w dyn Fn() -> bool) -> Self {
-        Self { inner, wanted, steps: 0, stopped: false }
+        Self { inner, wanted, steps: 0, stack_bytes: None, stopped: false }
+    }
+
+    /// The inner one copies the stack at each step. The run ends with the step that leaves nothing of `left`.
+    pub fn with_stacks(self, left: &'w Cell<usize>) -> Self {
+        Self { stack_bytes: Some(left), ..self }
+    }
+
+    fn count_stack(&mut self, words: usize) {
+        let Some(left) = self.stack_bytes else { return };
+        left.set(left.get().saturating_sub(words.saturating_mul(WORD_BYTES)));
+        self.stopped = self.stopped || left.get() == 0;
     }
 }
 
@@ -40,6 +56,7 @@ impl<'a> Inspector<MachineContext<'a>> for Watch<'_, '_, 'a> {
             self.steps = 0;
             self.stopped = self.stopped || !(self.wanted)();
         }
+        self.count_stack(interpreter.stack.len());
         if self.stopped {
             interpreter.halt(InstructionResult::OutOfGas);
             return;

@@ -251,4 +251,12 @@ fn a_trace_copies_only_so_much() {
     let net = Net::with(&[(COPIER, &code)]);
     let huge = trace_call(&snapshot(&net), &ask(COPIER), &Overrides::default(), call_tracer(), &ALWAYS);
     assert_eq!(huge.unwrap_err(), TraceError::Copies { max: 64 << 20 });
+    // Fills the stack, and then steps on for little gas with all of it at each step.
+    const DEEP: Address = Address::repeat_byte(0xc6);
+    let mut code = vec![0x5f; 1_000];
+    code.extend([0x5b, 0x61, 0x03, 0xe8, 0x56]);
+    let net = Net::with(&[(DEEP, &code)]);
+    let deep = |options| trace_call(&snapshot(&net), &ask(DEEP), &Overrides::default(), options, &ALWAYS);
+    assert_eq!(deep(GethDebugTracingOptions::default()).unwrap_err(), TraceError::Copies { max: 128 << 20 });
+    assert!(deep(call_tracer()).is_ok(), "who copies no stacks may go on");
 }

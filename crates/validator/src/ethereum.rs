@@ -4,7 +4,7 @@
 //! there by its hash. What is not is recovered on all cores. Nothing here holds a lock while it recovers or executes.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     num::NonZeroUsize,
     sync::{Arc, Mutex},
     thread,
@@ -164,15 +164,16 @@ impl Ethereum {
         kept.map(Some).ok_or_else(disk_behind)
     }
 
-    /// What a proposal has room for, best paid first.
-    pub fn propose(&self, transactions: usize, bytes: usize, promised: &HashSet<Hash>) -> Vec<Vec<u8>> {
+    /// What a proposal has room for, best paid first, after what is `promised` to blocks that are not executed yet.
+    pub fn propose(&self, transactions: usize, bytes: usize, promised: &[Vec<Hash>]) -> Vec<Vec<u8>> {
         let live = self.view.live();
         if live.pool.is_empty() {
             return Vec::new();
         }
         let base_fee = live.newest().map_or(0, |newest| evm::base_fee_after(newest.block.header.inner()));
         let room = Room { base_fee, gas: self.view.chain().gas_limit, transactions, bytes };
-        let ready = live.pool.ready(|sender| live.nonce(sender), room, promised);
+        let promised = live.pool.promised(promised.iter().map(|block| block.iter().copied()), room.gas);
+        let ready = live.pool.ready(|sender| live.nonce(sender), room, &promised);
         ready.iter().map(|transaction| transaction.raw().to_vec()).collect()
     }
 

@@ -6,7 +6,7 @@ mod application;
 mod keeping;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     path::Path,
     sync::{
@@ -518,17 +518,19 @@ impl Node {
         }
     }
 
-    /// What of the pools is in blocks that are not executed yet, by what it is asked for.
-    fn promised(&self, turn: &Turn<'_>) -> (BTreeSet<Digest>, HashSet<rpc::Hash>) {
-        let (mut natives, mut wallets) = (BTreeSet::new(), HashSet::new());
+    /// What of the pools is in blocks that are not executed yet, by what it is asked for; wallets' ones block by block.
+    fn promised(&self, turn: &Turn<'_>) -> (BTreeSet<Digest>, Vec<Vec<rpc::Hash>>) {
+        let (mut natives, mut wallets) = (BTreeSet::new(), Vec::new());
         let pool = locked(&self.pool);
-        for bytes in turn.unfinalized.iter().flat_map(|block| block.transactions()) {
-            match Kind::of(bytes) {
-                Kind::Native => natives.extend(pool.find(bytes)),
-                Kind::Ethereum => {
-                    wallets.insert(evm::hash_of(bytes));
+        for block in turn.unfinalized {
+            let mut of_block = Vec::new();
+            for bytes in block.transactions() {
+                match Kind::of(bytes) {
+                    Kind::Native => natives.extend(pool.find(bytes)),
+                    Kind::Ethereum => of_block.push(evm::hash_of(bytes)),
                 }
             }
+            wallets.push(of_block);
         }
         (natives, wallets)
     }

@@ -18,6 +18,8 @@ use crate::lock::locked;
 /// Most transactions of one message.
 const BATCH: usize = 2_048;
 type Batch = List<Bytes<MAX_SHARED_BYTES>, BATCH>;
+/// What gathers in one message. What is longer by itself goes alone: openings are, and the workers' time for them is short.
+const BATCH_BYTES: usize = 256 << 10;
 /// Between two messages: agreement's network takes so many a second from each validator and no more.
 const SPACING: Duration = Duration::from_millis(6);
 /// Transactions on their way out before more are dropped.
@@ -25,6 +27,9 @@ const OUTGOING: usize = 8_192;
 /// Messages on their way in before more are dropped: of one node, and of all.
 const INCOMING_EACH: usize = 32;
 const INCOMING: usize = 256;
+/// And their bytes.
+const INCOMING_BYTES_EACH: usize = INCOMING_EACH * BATCH_BYTES;
+const INCOMING_BYTES: usize = INCOMING * BATCH_BYTES;
 /// Transactions of one node that may be refused within a second: each has cost a recovery or the check of a signature.
 const REFUSED_MAX: usize = 2_048;
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,6 +53,7 @@ struct Incoming {
 struct Waiting {
     peers: BTreeMap<Peer, Queue>,
     count: usize,
+    bytes: usize,
     /// Whose turn it was last.
     last: Peer,
     is_closed: bool,
@@ -57,6 +63,7 @@ struct Waiting {
 #[derive(Default)]
 struct Queue {
     messages: VecDeque<Vec<u8>>,
+    bytes: usize,
     /// So many of its transactions were refused within the second that began then.
     refused: usize,
     begun: Option<Instant>,
@@ -96,9 +103,12 @@ impl Waiting {
     /// Whether there was room, and the node is heard.
     fn put(&mut self, from: Peer, message: &[u8], now: Instant) -> bool {
         let queue = self.peers.entry(from).or_default();
-        if self.count >= INCOMING || queue.messages.len() >= INCOMING_EACH || queue.is_over(now) {
+        let (bytes, all) = (queue.bytes.saturating_add(message.len()), self.bytes.saturating_add(message.len()));
+        let is_full = self.count >= INCOMING || queue.messages.len() >= INCOMING_EACH;
+        if is_full || bytes > INCOMING_BYTES_EACH || all > INCOMING_BYTES || queue.is_over(now) {
             return false;
         }
+        (queue.bytes, self.bytes) = (bytes, all);
         queue.messages.push_back(message.to_vec());
         self.count = self.count.saturating_add(1);
         true
@@ -108,7 +118,10 @@ impl Waiting {
         let behind = (Bound::Excluded(self.last), Bound::Unbounded);
         let found = self.peers.range(behind).find(waits).or_else(|| self.peers.iter().find(waits));
         let from = *found?.0;
-        let message = self.peers.get_mut(&from)?.messages.pop_front()?;
+        let queue = self.peers.get_mut(&from)?;
+        let message = queue.messages.pop_front()?;
+        queue.bytes = queue.bytes.saturating_sub(message.len());
+        self.bytes = self.bytes.saturating_sub(message.len());
         self.count = self.count.saturating_sub(1);
         self.last = from;
         Some((from, message))
@@ -123,6 +136,7 @@ impl Waiting {
         queue.refused = queue.refused.saturating_add(refused);
         if queue.is_over(now) {
             self.count = self.count.saturating_sub(queue.messages.len());
+            self.bytes = self.bytes.saturating_sub(std::mem::take(&mut queue.bytes));
             queue.messages.clear();
             tracing::warn!(from = %Digest(from), "what it shows is refused: not heard for the rest of a second");
         }
@@ -152,7 +166,7 @@ pub(crate) fn messages(transactions: impl IntoIterator<Item = Vec<u8>>) -> Vec<V
         if size + 4 > MAX_SHARED_BYTES {
             continue;
         }
-        if used + size > MAX_SHARED_BYTES || batch.len() == BATCH {
+        if used + size > BATCH_BYTES || batch.len() == BATCH {
             messages.extend(message(std::mem::take(&mut batch)));
             used = 4;
         }
@@ -221,6 +235,11 @@ mod tests {
         let order: Vec<Peer> = std::iter::from_fn(|| waiting.next()).map(|(from, _)| from).collect();
         assert_eq!(order[..5], [ONE, OTHER, ONE, OTHER, ONE]);
         assert_eq!((order.len(), waiting.count), (INCOMING_EACH + 2, 0));
+        let long = vec![0; MAX_SHARED_BYTES];
+        let taken = (0..INCOMING_EACH).filter(|_| waiting.put(ONE, &long, now)).count();
+        assert_eq!(taken * MAX_SHARED_BYTES, INCOMING_BYTES_EACH);
+        while waiting.next().is_some() {}
+        assert_eq!((waiting.count, waiting.bytes), (0, 0));
         let many = (0..u8::MAX).flat_map(|peer| [[peer; 32]; 2]).filter(|peer| waiting.put(*peer, b"", now));
         assert_eq!(many.count(), INCOMING);
     }
@@ -234,7 +253,7 @@ mod tests {
         assert!(waiting.put(ONE, b"", soon));
         waiting.note(ONE, 1, soon);
         assert!(!waiting.put(ONE, b"", soon) && waiting.put(OTHER, b"", soon));
-        assert_eq!(waiting.count, 2, "what it sent before is dropped as well");
+        assert_eq!((waiting.count, waiting.bytes), (2, 0), "what it sent before is dropped as well");
         assert!(waiting.put(ONE, b"", now + SECOND));
         waiting.note(ONE, 1, now + SECOND);
         assert!(waiting.put(ONE, b"", now + SECOND), "its next second begins with nothing");
@@ -265,14 +284,20 @@ mod tests {
     }
 
     #[test]
-    fn many_go_in_several_messages_none_over_the_limit_and_the_largest_stay() {
+    fn many_go_in_several_messages_none_over_the_limit_and_what_is_long_goes_alone() {
         let sent: Vec<Vec<u8>> = (0..5_000_usize).map(|index| vec![7; index % 300]).collect();
         let larger = vec![0; MAX_SHARED_BYTES - 7];
         let messages = messages(sent.iter().cloned().chain([larger]));
         assert!(messages.len() > 2 && messages.iter().all(|message| message.len() <= MAX_SHARED_BYTES));
         let received: Vec<Vec<u8>> = messages.iter().flat_map(|message| read(message).unwrap()).collect();
         assert_eq!(received, sent);
-        let largest = vec![0; MAX_SHARED_BYTES - 8];
-        assert_eq!(super::messages([largest]).len(), 1);
+        assert!(messages.iter().all(|message| message.len() <= BATCH_BYTES));
+        // An answer to a challenge may be as long as a transaction may be, and has to reach whoever leads next.
+        for length in [BATCH_BYTES, ledger::TRANSACTION_BYTES_MAX, MAX_SHARED_BYTES - 8] {
+            let messages = super::messages([vec![1; 9], vec![0; length], vec![2; 9]]);
+            let lengths: Vec<usize> =
+                messages.iter().flat_map(|message| read(message).unwrap()).map(|one| one.len()).collect();
+            assert_eq!((messages.len(), lengths), (3, vec![9, length, 9]));
+        }
     }
 }

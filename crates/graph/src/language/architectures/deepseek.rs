@@ -78,10 +78,13 @@ fn latent(settings: &Settings) -> Result<Latent, ImportRefusal> {
 fn sharpness(settings: &Settings, factor: f64, magnitude: f64) -> Result<(f64, f64), ImportRefusal> {
     match settings.dialect {
         Dialect::Gguf => {
-            // Stored as a tenth of the weight.
-            let all = settings.optional_number("rope.scaling.yarn_log_multiplier")?.map_or(0.0, |tenth| tenth * 10.0);
-            let all = Yarn::sharpness(factor, all);
-            Ok((all, magnitude / all))
+            let Some(tenth) = settings.optional_number("rope.scaling.yarn_log_multiplier")? else {
+                return Ok((1.0, magnitude));
+            };
+            // Stored as a tenth of the weight. The other weight is in no key: it is the same in the second version's settings, and in the
+            // third's both are 1, so that what is left to the rotation is what the file says of it.
+            let left = settings.number_or("rope.scaling.attn_factor", 1.0)?;
+            Ok((Yarn::sharpness(factor, tenth * 10.0), left))
         }
         Dialect::HuggingFace => {
             let scaled = settings.within("rope_parameters").or_else(|| settings.within("rope_scaling"));
@@ -118,4 +121,28 @@ fn experts(settings: &Settings) -> Result<Option<Experts>, ImportRefusal> {
         experts.groups = Some(Groups { count: groups, kept, best: if sigmoid { 2 } else { 1 } });
     }
     Ok(Some(experts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_dialects_turn_and_sharpen_alike() {
+        // Published settings: of V2 (both weights 0.707), of V3 (both 1), and a file that says nothing of them.
+        for weight in [0.707, 1.0] {
+            let plain = r#"{"rope_scaling": {"mscale": W, "mscale_all_dim": W}}"#.replace('W', &weight.to_string());
+            let mut gguf =
+                Settings::of_json(format!(r#"{{"rope.scaling.yarn_log_multiplier": {}}}"#, weight / 10.0).as_bytes())
+                    .unwrap();
+            gguf.dialect = Dialect::Gguf;
+            let plain = sharpness(&Settings::of_json(plain.as_bytes()).unwrap(), 40.0, 1.0).unwrap();
+            // What a rotation has of itself before.
+            let turned = sharpness(&gguf, 40.0, Yarn::sharpness(40.0, 1.0)).unwrap();
+            assert!((plain.0 - turned.0).abs() < 1e-9 && (plain.1, turned.1) == (1.0, 1.0), "{plain:?} {turned:?}");
+        }
+        let mut silent = Settings::of_json(b"{}").unwrap();
+        silent.dialect = Dialect::Gguf;
+        assert_eq!(sharpness(&silent, 40.0, 1.37).unwrap(), (1.0, 1.37));
+    }
 }
