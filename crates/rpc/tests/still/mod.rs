@@ -11,7 +11,7 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use evm::{Block, Chain, Genesis, GenesisAccount, NextBlock, Transaction, World};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use network::Client;
+use network::{Client, Origins};
 use rpc::{ChainNode, Event, Limits, NodeError, Place, Server, State, SubmitError};
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -142,9 +142,13 @@ pub struct Desk {
 
 impl Desk {
     pub async fn with(limits: Limits) -> Self {
-        let chain = Still::of(20);
+        Self::of(Still::of(20), Origins::Any, limits).await
+    }
+
+    pub async fn of(chain: Arc<Still>, origins: Origins, limits: Limits) -> Self {
         let node: Arc<dyn ChainNode> = Arc::clone(&chain) as Arc<dyn ChainNode>;
-        let server = Server::start("127.0.0.1:0".parse().unwrap(), node, "og/test", limits).await.unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::start_for(origins, listen, node, "og/test", limits).await.unwrap();
         Self { server, chain }
     }
 

@@ -44,6 +44,7 @@ fn alone(folder: &Path) -> Config {
         sync: Vec::new(),
         begins_from_others: false,
         base: None,
+        origins: network::Origins::Any,
     }
 }
 
