@@ -584,6 +584,11 @@ fn open_index(directory: &Path, begin: &Ledger) -> Result<Index, NodeError> {
             index.store().commit_blocking(Index::put(&first))?;
         }
     }
+    let unlogged = index.unlogged_from()?;
+    if index.head()?.is_some_and(|head| head >= unlogged) {
+        tracing::info!(unlogged, "writing down in which blocks whose logs are");
+        index.make_up()?;
+    }
     Ok(index)
 }
 
