@@ -176,7 +176,7 @@ impl Index {
         let from = [&prefix[..], &within.start.to_be_bytes()].concat();
         let rows = self.store.scan(LOGS, &from, most).map_err(broken)?;
         let numbers = rows.iter().map_while(|(row, _)| row.strip_prefix(&prefix[..]).map(number));
-        let numbers = numbers.take_while(|number| number.as_ref().map_or(true, |number| *number < within.end));
+        let numbers = numbers.take_while(|number| !matches!(number, Ok(number) if *number >= within.end));
         numbers.collect()
     }
 
