@@ -3,7 +3,7 @@
 # Arguments: forge, URL, key, folder of the sources, folder of the packages (with solc), an empty folder to work in.
 set -eu
 forge=$1 url=$2 key=$3 sources=$4 packages=$5 project=$6
-export SOLC_PACKAGES="$packages" FOUNDRY_SOLC="$packages/forge_solc.mjs"
+export SOLC_PACKAGES="$packages" FOUNDRY_SOLC="$sources/forge_solc.mjs"
 
 fail() {
   echo "forge: $1" >&2

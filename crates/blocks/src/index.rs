@@ -1,22 +1,34 @@
-//! Blocks on the disk, by number, by hash and by what is in them.
+//! Blocks on the disk, by number, by hash and by what is in them: transactions, and whose logs.
 //!
 //! Whoever has the blocks can make it anew, all of it. What is read from it was written here, so senders are kept and not recovered again.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use alloy_consensus::proofs::{calculate_receipt_root, ordered_trie_root_with_encoder};
 use alloy_consensus::{Header, ReceiptEnvelope, Sealable as _, Sealed, Transaction as _};
 use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use evm::{Block, Chain, LEDGER, Receipt, Transaction};
-use rpc::{NodeError, Place};
+use rpc::{LogKey, NodeError, Place};
 use storage::{Change, Store};
 
 const HEADERS: &str = "headers";
 const BODIES: &str = "bodies";
 const NUMBERS: &str = "numbers";
 const PLACES: &str = "places";
+/// A row for each key of each block's logs: the key, then the block; and under `NEWEST_LOGGED` the newest block whose rows are here, with
+/// those of all before it.
+const LOGS: &str = "logs";
+
+const OF_ADDRESS: u8 = 0;
+const OF_FIRST_TOPIC: u8 = 1;
+const NEWEST_LOGGED: [u8; 1] = [2];
+
+/// Blocks whose rows are made up for with one commit.
+const MADE_UP_AT_ONCE: usize = 64;
 
 /// Entries that one read takes from a table.
 const PAGE: usize = 16_384;
@@ -47,7 +59,7 @@ pub struct Index {
 
 impl Index {
     /// What its file must have been opened with.
-    pub const TABLES: &[&str] = &[HEADERS, BODIES, NUMBERS, PLACES];
+    pub const TABLES: &[&str] = &[HEADERS, BODIES, NUMBERS, PLACES, LOGS];
 
     pub fn new(store: Store, chain: Chain) -> Self {
         Self { store, chain }
@@ -79,7 +91,7 @@ impl Index {
     }
 
     /// What removes these blocks, and whatever leads to them.
-    pub fn remove(&self, numbers: std::ops::Range<u64>) -> Result<Vec<Change>, NodeError> {
+    pub fn remove(&self, numbers: Range<u64>) -> Result<Vec<Change>, NodeError> {
         let mut changes = Vec::new();
         for block in numbers.start.max(1)..numbers.end {
             let key = block.to_be_bytes();
@@ -89,6 +101,8 @@ impl Index {
                 let body: Body = read(&body, "a body")?;
                 let hashes = body.transactions.iter().map(|raw| evm::hash_of(raw));
                 changes.extend(hashes.map(|hash| Change::remove(PLACES, hash.as_slice())));
+                let rows = body.log_rows(block)?;
+                changes.extend(rows.into_iter().map(|row| Change::remove(LOGS, row)));
             }
             changes.push(Change::remove(BODIES, key));
             changes.push(Change::remove(HEADERS, key));
@@ -150,6 +164,39 @@ impl Index {
         Ok(Some(Place { block: number(block)?, index }))
     }
 
+    /// The first block whose logs have no rows here, nor those of any after it: all that are here from it on may have logs of any key.
+    pub fn unlogged_from(&self) -> Result<u64, NodeError> {
+        let newest = self.get(LOGS, &NEWEST_LOGGED)?.map(|bytes| number(&bytes)).transpose()?;
+        Ok(newest.map_or(0, |newest| newest.saturating_add(1)))
+    }
+
+    /// Blocks among `within` that have logs of this key, in order, at most `most`.
+    pub fn logged(&self, key: &LogKey, within: Range<u64>, most: usize) -> Result<Vec<u64>, NodeError> {
+        let prefix = log_prefix(key);
+        let from = [&prefix[..], &within.start.to_be_bytes()].concat();
+        let rows = self.store.scan(LOGS, &from, most).map_err(broken)?;
+        let numbers = rows.iter().map_while(|(row, _)| row.strip_prefix(&prefix[..]).map(number));
+        let numbers = numbers.take_while(|number| !matches!(number, Ok(number) if *number >= within.end));
+        numbers.collect()
+    }
+
+    /// Makes up for rows of logs that are not here, because an earlier program wrote the blocks: before anything more is written.
+    pub fn make_up(&self) -> Result<(), NodeError> {
+        loop {
+            let from = self.unlogged_from()?.to_be_bytes();
+            let bodies = self.store.scan(BODIES, &from, MADE_UP_AT_ONCE).map_err(broken)?;
+            let mut changes = Vec::new();
+            for (key, body) in &bodies {
+                let body: Body = read(body, "a body")?;
+                changes.extend(logged(number(key)?, body.log_rows(number(key)?)?));
+            }
+            if changes.is_empty() {
+                return Ok(());
+            }
+            self.store.commit_blocking(changes).map_err(broken)?;
+        }
+    }
+
     /// All entries of a table.
     pub fn all(&self, table: &'static str) -> Result<Vec<storage::Entry>, NodeError> {
         entries(&self.store, table)
@@ -172,8 +219,44 @@ impl Index {
             let place = [number, (index as u64).to_be_bytes()].concat();
             put.push(Change::put(PLACES, transaction.hash().as_slice(), place));
         }
+        let logs = block.receipts.iter().flat_map(|receipt| receipt.logs());
+        put.extend(logged(block.header.number, log_rows(block.header.number, logs)));
         put
     }
+}
+
+impl Body {
+    /// The rows that this block's logs have.
+    fn log_rows(&self, block: u64) -> Result<BTreeSet<Vec<u8>>, NodeError> {
+        let mut rows = BTreeSet::new();
+        for bytes in &self.receipts {
+            let envelope = ReceiptEnvelope::decode_2718_exact(bytes).map_err(broken)?;
+            rows.append(&mut log_rows(block, envelope.logs()));
+        }
+        Ok(rows)
+    }
+}
+
+/// One for each key that these logs of a block have, however many have it.
+fn log_rows<'a>(block: u64, logs: impl IntoIterator<Item = &'a Log>) -> BTreeSet<Vec<u8>> {
+    let keys = logs.into_iter().flat_map(|log| {
+        let first = log.topics().first().copied().map(LogKey::FirstTopic);
+        [Some(LogKey::Address(log.address)), first].into_iter().flatten()
+    });
+    keys.map(|key| [log_prefix(&key), block.to_be_bytes().to_vec()].concat()).collect()
+}
+
+fn log_prefix(key: &LogKey) -> Vec<u8> {
+    match key {
+        LogKey::Address(address) => [[OF_ADDRESS].as_slice(), address.as_slice()].concat(),
+        LogKey::FirstTopic(topic) => [[OF_FIRST_TOPIC].as_slice(), topic.as_slice()].concat(),
+    }
+}
+
+/// What puts a block's rows, and says that they are here.
+fn logged(block: u64, rows: BTreeSet<Vec<u8>>) -> impl Iterator<Item = Change> {
+    let rows = rows.into_iter().map(|row| Change::put(LOGS, row, Vec::new()));
+    rows.chain([Change::put(LOGS, NEWEST_LOGGED, block.to_be_bytes())])
 }
 
 /// All entries of a table, in the order of keys.

@@ -6,7 +6,7 @@ use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256};
 use evm::{Block, Chain, NextBlock, Transaction};
 use futures::future::BoxFuture;
-use rpc::{ChainNode, Event, NodeError, Place, State, SubmitError};
+use rpc::{ChainNode, Event, LogKey, NodeError, Place, State, SubmitError, Syncing};
 use tokio::sync::broadcast;
 
 use crate::view::View;
@@ -17,6 +17,10 @@ pub trait Source: Send + Sync + 'static {
     fn upcoming(&self, newest: &Sealed<Header>) -> NextBlock;
     /// Why no more blocks come, where none will ever come.
     fn closed(&self) -> Option<String> {
+        None
+    }
+    /// Where the newest block may be old; nothing where it is as new as anybody's.
+    fn syncing(&self, _newest: &Sealed<Header>) -> Option<Syncing> {
         None
     }
     /// Returns once the transaction cannot be lost any more.
@@ -43,6 +47,11 @@ impl<S: Source> ChainNode for Served<S> {
         self.view.live().head()
     }
 
+    fn syncing(&self) -> Option<Syncing> {
+        let newest = self.view.live().newest().ok().map(|newest| newest.block.header.clone());
+        self.source.syncing(&newest?)
+    }
+
     fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, NodeError> {
         self.view.header(number)
     }
@@ -57,6 +66,10 @@ impl<S: Source> ChainNode for Served<S> {
 
     fn place_of(&self, transaction: &B256) -> Result<Option<Place>, NodeError> {
         self.view.place_of(transaction)
+    }
+
+    fn logged(&self, key: &LogKey, from: u64, most: usize) -> Result<Vec<u64>, NodeError> {
+        self.view.logged(key, from, most)
     }
 
     fn state(&self, number: u64) -> Result<State, NodeError> {

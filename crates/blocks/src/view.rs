@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::B256;
 use evm::{Block, Chain, World};
-use rpc::{Event, NodeError, Place, State};
+use rpc::{Event, LogKey, NodeError, Place, State};
 use tokio::sync::broadcast;
 
 use crate::index::Index;
@@ -114,6 +114,18 @@ impl View {
             return Ok(Some(place));
         }
         self.indexed(|index| index.place_of(transaction), |place| place.block)
+    }
+
+    /// Blocks from `from` on that may have logs of this key, in order, at most `most`: those whose rows in the index say so, and all whose
+    /// rows are not there yet.
+    pub fn logged(&self, key: &LogKey, from: u64, most: usize) -> Result<Vec<u64>, NodeError> {
+        let beyond = self.live().head().saturating_add(1);
+        let Some(index) = &self.index else { return Ok((from..beyond).take(most).collect()) };
+        // Asked first: what is written from here on counts as not written.
+        let unlogged = index.unlogged_from()?.clamp(from, beyond.max(from));
+        let mut found = index.logged(key, from..unlogged, most)?;
+        found.extend((unlogged..beyond).take(most.saturating_sub(found.len())));
+        Ok(found)
     }
 
     pub fn state(&self, number: u64) -> Result<State, NodeError> {

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256};
 use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, View, waiting};
 use evm::{Block, BlockBuilder, Chain, Genesis, GenesisAccount, NextBlock, Transaction, World};
 use k256::ecdsa::SigningKey;
-use rpc::{NodeError, SubmitError};
+use rpc::{LogKey, NodeError, SubmitError};
 use storage::Store;
 
 const CHAIN: Chain = Chain::network(77);
@@ -63,6 +63,17 @@ fn after(parent: &Recent, transactions: &[Arc<Transaction>]) -> Recent {
     for transaction in transactions {
         builder.push((**transaction).clone()).unwrap();
     }
+    let done = builder.finish();
+    let mut world = parent.world.clone();
+    let root = world.apply(&done.changes).unwrap();
+    Recent { block: Arc::new(done.seal(root).0), before: parent.world.clone(), world }
+}
+
+/// The block after another, with these logs of the ledger's own.
+fn noting(parent: &Recent, logs: Vec<Log>) -> Recent {
+    let next = NextBlock { beneficiary: Address::repeat_byte(0xbe), ..NextBlock::default() };
+    let mut builder = BlockBuilder::begin(&CHAIN, parent.block.header.inner(), &parent.world, &next).unwrap();
+    builder.note(logs);
     let done = builder.finish();
     let mut world = parent.world.clone();
     let root = world.apply(&done.changes).unwrap();
@@ -368,6 +379,76 @@ fn a_body_that_is_too_much_comes_from_the_index_while_its_state_stays() {
     assert_eq!(view.live().held(), blocks::Held::default());
     assert!(matches!(view.state(1), Err(NodeError::StateGone { asked: 1, oldest: 2 })));
     assert!(view.state(2).is_ok());
+}
+
+const MINT: Address = Address::repeat_byte(0x0a);
+const MOVED: B256 = B256::repeat_byte(0x01);
+
+/// Four blocks, of which the second and the last have logs of `MINT`, and the third one with `MOVED` before all else.
+fn logging() -> Vec<Recent> {
+    let log = |address, topics: &[B256]| Log::new_unchecked(address, topics.to_vec(), Bytes::new());
+    let other = Address::repeat_byte(0x0b);
+    let mut chain = vec![begin()];
+    for logs in [
+        vec![log(MINT, &[MOVED]), log(MINT, &[MOVED]), log(other, &[])],
+        vec![log(other, &[MOVED, B256::ZERO])],
+        vec![log(MINT, &[B256::ZERO, MOVED])],
+    ] {
+        chain.push(noting(&chain[chain.len() - 1], logs));
+    }
+    chain
+}
+
+const OF_MINT: LogKey = LogKey::Address(MINT);
+const OF_MOVED: LogKey = LogKey::FirstTopic(MOVED);
+
+#[test]
+fn blocks_are_found_by_their_logs_addresses_and_first_topics_until_they_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap(), CHAIN);
+    assert_eq!((index.unlogged_from().unwrap(), index.logged(&OF_MINT, 0..9, 9).unwrap()), (0, vec![]));
+    for recent in &logging() {
+        index.store().commit_blocking(Index::put(&recent.block)).unwrap();
+    }
+    assert_eq!(index.unlogged_from().unwrap(), 4);
+    let logged = |key: &LogKey, within| index.logged(key, within, 9).unwrap();
+    assert_eq!((logged(&OF_MINT, 0..9), logged(&OF_MOVED, 0..9)), (vec![1, 3], vec![1, 2]));
+    assert_eq!((logged(&OF_MINT, 2..9), logged(&OF_MINT, 0..3)), (vec![3], vec![1]));
+    assert_eq!(index.logged(&OF_MINT, 0..9, 1).unwrap(), [1]);
+    // Neither a later topic nor an address that begins alike is found.
+    assert_eq!(logged(&LogKey::FirstTopic(B256::repeat_byte(0x02)), 0..9), [0_u64; 0]);
+    assert_eq!(logged(&LogKey::Address(Address::repeat_byte(0x01)), 0..9), [0_u64; 0]);
+    index.store().commit_blocking(index.remove(1..3).unwrap()).unwrap();
+    assert_eq!((logged(&OF_MINT, 0..9), logged(&OF_MOVED, 0..9)), (vec![3], vec![]));
+}
+
+#[test]
+fn blocks_without_rows_of_their_logs_may_have_any_until_the_rows_are_made_up_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap(), CHAIN);
+    let chain = logging();
+    // As a program wrote them that knew of no such rows.
+    for recent in &chain {
+        let changes = Index::put(&recent.block).into_iter().filter(|change| change.table != "logs");
+        index.store().commit_blocking(changes.collect()).unwrap();
+    }
+    let view = View::new(CHAIN, Some(index.clone()), Live::new([chain[3].clone()], Pool::new(PoolLimits::default())));
+    let logged = |from, most| view.logged(&OF_MINT, from, most).unwrap();
+    assert_eq!((logged(0, 9), logged(1, 2), logged(4, 9)), (vec![0, 1, 2, 3], vec![1, 2], vec![]));
+    index.make_up().unwrap();
+    assert_eq!((logged(0, 9), logged(2, 9), logged(0, 1), logged(4, 9)), (vec![1, 3], vec![3], vec![1], vec![]));
+    index.make_up().unwrap();
+    // One that is shown before it is on the disk, and one that is not shown.
+    let fifth = noting(&chain[3], Vec::new());
+    view.live_mut().push(fifth.clone());
+    assert_eq!(logged(0, 9), [1, 3, 4]);
+    let sixth = noting(&fifth, vec![Log::new_unchecked(MINT, vec![], Bytes::new())]);
+    for recent in [&fifth, &sixth] {
+        index.store().commit_blocking(Index::put(&recent.block)).unwrap();
+    }
+    assert_eq!(logged(0, 9), [1, 3]);
+    let alone = View::new(CHAIN, None, Live::new([chain[3].clone()], Pool::new(PoolLimits::default())));
+    assert_eq!(alone.logged(&OF_MINT, 2, 9).unwrap(), [2, 3]);
 }
 
 #[test]

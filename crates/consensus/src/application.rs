@@ -126,6 +126,7 @@ pub struct Requests {
     keep_from: Arc<AtomicU64>,
     /// The term of the block that is being given.
     term: Arc<AtomicU64>,
+    finalized: Arc<AtomicU64>,
 }
 
 /// The receiving ends of [`Requests`].
@@ -183,7 +184,10 @@ impl Requests {
         let (commands, command_inbox) = mpsc::unbounded_channel();
         let (shared, shared_inbox) = mpsc::channel(Self::SHARED_WAITING);
         let inbox = Inbox { wake: wake.clone(), commands: command_inbox, shared: shared_inbox };
-        (Self { wake, commands, shared, keep_from: Arc::default(), term: Arc::default() }, inbox)
+        (
+            Self { wake, commands, shared, keep_from: Arc::default(), term: Arc::default(), finalized: Arc::default() },
+            inbox,
+        )
     }
 
     /// A transaction is pending: if it is our turn, propose now.
@@ -209,6 +213,16 @@ impl Requests {
     /// everything does not heed it.
     pub fn keep_from(&self, height: u64) {
         self.keep_from.fetch_max(height, Ordering::Relaxed);
+    }
+
+    /// Height of the newest block that is known here to be final: it and those before it may still be on their way. Zero until the first
+    /// is heard of.
+    pub fn finalized(&self) -> u64 {
+        self.finalized.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_finalized(&self, height: u64) {
+        self.finalized.fetch_max(height, Ordering::Relaxed);
     }
 
     /// Blocks of which term are given from now on.
@@ -239,6 +253,16 @@ mod tests {
             assert_eq!(requests.share(vec![0; MAX_SHARED_BYTES]), Ok(()));
         }
         assert_eq!(requests.share(Vec::new()), Err(ShareError::Busy));
+    }
+
+    #[test]
+    fn what_is_known_to_be_final_never_goes_back() {
+        let (requests, _inbox) = Requests::new();
+        assert_eq!(requests.finalized(), 0);
+        for (heard, known) in [(3, 3), (2, 3), (7, 7)] {
+            requests.set_finalized(heard);
+            assert_eq!(requests.clone().finalized(), known);
+        }
     }
 
     #[test]

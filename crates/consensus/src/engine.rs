@@ -102,7 +102,7 @@ where
     application.attach(requests.clone());
 
     let (actor, mailbox) = open_marshal(context.child("marshal"), &member, cache.clone()).await?;
-    let (queue, delivered_blocks) = Queue::new();
+    let (queue, delivered_blocks) = Queue::new(requests.clone());
     let mut tasks =
         start_blocks(&context, &member, actor, queue, peers, blocker.clone(), channels.blocks, channels.backfill);
 

@@ -54,12 +54,15 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Marshal's end: queues what it reports. Marshal bounds the queue by its unacknowledged blocks.
 #[derive(Clone)]
-pub(crate) struct Queue(mpsc::UnboundedSender<Delivered>);
+pub(crate) struct Queue {
+    delivered: mpsc::UnboundedSender<Delivered>,
+    requests: Requests,
+}
 
 impl Queue {
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<Delivered>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+    pub fn new(requests: Requests) -> (Self, mpsc::UnboundedReceiver<Delivered>) {
+        let (delivered, receiver) = mpsc::unbounded_channel();
+        (Self { delivered, requests }, receiver)
     }
 }
 
@@ -68,9 +71,12 @@ impl Reporter for Queue {
 
     fn report(&mut self, update: Self::Activity) -> Feedback {
         match update {
-            // Neither durable nor in order: of no use to the application.
-            Update::Tip(..) => Feedback::Ok,
-            Update::Block(block, acknowledgement) => match self.0.send((block, acknowledgement)) {
+            // Neither durable nor in order: it tells no more than how far the others are.
+            Update::Tip(_, height, _) => {
+                self.requests.set_finalized(height.get());
+                Feedback::Ok
+            }
+            Update::Block(block, acknowledgement) => match self.delivered.send((block, acknowledgement)) {
                 Ok(()) => Feedback::Ok,
                 Err(_) => Feedback::Closed,
             },

@@ -105,6 +105,7 @@ fn load(config: &Config) -> Result<(Kept, Live), OpenError> {
     if found != genesis.hash() {
         return Err(OpenError::OtherGenesis { path, found, expected: genesis.hash() });
     }
+    kept.index.make_up()?;
     let recent = recent(&kept, head, kept.world()?, config.states)?;
     let mut live = Live::new(recent, Pool::new(config.pool));
     let newest = live.newest()?;

@@ -92,7 +92,7 @@ async fn cast_works_unmodified() {
 async fn forge_works_unmodified() {
     let packages = variable("OG_TEST_NODE");
     let forge = packages.join("node_modules/@foundry-rs/forge-linux-amd64/bin/forge");
-    let (script, _) = (sources().join("forge_client.sh"), beside_packages("forge_solc.mjs"));
+    let script = sources().join("forge_client.sh");
     let project = tempfile::tempdir().unwrap();
     let said = served(0, move |url, key| {
         let mut shell = Command::new("sh");

@@ -61,6 +61,7 @@ fn main() {
         counter: stub::counter(),
         pace: Pace::default(),
         payments: None,
+        origins: network::Origins::Any,
     };
     let gateway = served.block_on(Gateway::start(config)).unwrap();
     let direct = ask_all(address(&worker.url()), &job());

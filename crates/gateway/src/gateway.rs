@@ -3,7 +3,7 @@
 use std::{fs::File, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use crypto::SigningKey;
-use network::{Client, LedgerClient, Limits, NetworkError, Sender, Server, process::Program};
+use network::{Client, LedgerClient, Limits, NetworkError, Origins, Sender, Server, process::Program};
 use storage::SyncData;
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
@@ -41,6 +41,8 @@ pub struct Config {
     pub pace: Pace,
     /// How it is paid; `None` answers everybody for nothing.
     pub payments: Option<Payments>,
+    /// Whose pages may call it from a browser.
+    pub origins: Origins,
 }
 
 /// Why a gateway did not start.
@@ -150,7 +152,8 @@ impl Gateway {
             header_wait: pace.header_wait,
             ..Limits::default()
         };
-        let server = Server::start(config.listen, http::routes(Arc::clone(&shared)), limits).await?;
+        let router = config.origins.serve(http::routes(Arc::clone(&shared)), &http::EXPOSED);
+        let server = Server::start(config.listen, router, limits).await?;
         Ok(Self { server, tasks, posting, shared })
     }
 

@@ -10,6 +10,7 @@ mod frames;
 mod holding;
 mod json_rpc;
 mod ledger_client;
+mod origins;
 mod patient;
 mod places;
 pub mod process;
@@ -28,4 +29,5 @@ pub use json_rpc::{JsonRpc, RpcError, quantity};
 pub use ledger_client::{
     AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, ReceiptIds, SHARES_A_PAGE, Sender,
 };
+pub use origins::{OriginError, Origins};
 pub use server::{Encoded, Limits, Noun, Server, nouns};

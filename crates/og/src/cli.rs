@@ -320,6 +320,10 @@ pub struct NodeStart {
     /// A gateway takes payments on the devnet's Base from keys that are not its own too.
     #[arg(long)]
     pub any_payer: bool,
+    /// Web pages that may call a gateway or a validator's JSON-RPC from a browser: any (the default), none, or their origins with commas
+    /// between, as in https://app.example.org,http://localhost:3000.
+    #[arg(long, value_name = "ORIGINS")]
+    pub origins: Option<network::Origins>,
     #[arg(long)]
     pub adversary: Option<Adversary>,
     /// End when standard input ends: for a node that another process keeps.
@@ -488,5 +492,17 @@ mod tests {
         assert_eq!(start.public_url.unwrap().to_string(), "https://api.example.com");
         let refused = read("https://api.example.com?a=b").err().unwrap().to_string();
         assert!(refused.contains("--public-url") && refused.contains("hint: "), "{refused}");
+    }
+
+    #[test]
+    fn origins_are_read_or_refused_with_a_hint() {
+        let start = ["og", "node", "start", "--join", "net/network.json", "--name", "gateway", "--origins"];
+        let read = |origins| CommandLine::try_parse_from(start.into_iter().chain([origins]));
+        let Verb::Node(Node::Start(start)) = read("https://app.example.org").unwrap().verb else {
+            panic!("another verb");
+        };
+        assert_eq!(start.origins, Some(network::Origins::Listed(vec!["https://app.example.org".to_owned()])));
+        let refused = read("https://app.example.org/").err().unwrap().to_string();
+        assert!(refused.contains("--origins") && refused.contains("hint: "), "{refused}");
     }
 }

@@ -62,6 +62,8 @@ pub struct Overrides {
     pub public_url: Option<PublicUrl>,
     /// Such a gateway takes them from anybody.
     pub any_payer: bool,
+    /// Whose pages a gateway, or a validator's JSON-RPC, answers in a browser.
+    pub origins: network::Origins,
 }
 
 /// Cores of this machine, as far as this process may use them.
@@ -90,7 +92,7 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
     let context = || format!("failed to start {name}");
     Ok(match entry.role.as_str() {
         "validator" => Running::Validator(
-            start_validator(home, network, &entry, &directory, secrets, overrides.sync).await.with_context(context)?,
+            start_validator(home, network, &entry, &directory, secrets, overrides).await.with_context(context)?,
         ),
         "worker" => {
             let config = worker_config(home, network, &entry, &directory, secrets)?;
@@ -124,7 +126,7 @@ async fn start_validator(
     entry: &NodeEntry,
     directory: &Path,
     secrets: Secrets,
-    sync: bool,
+    overrides: Overrides,
 ) -> Result<Validator> {
     let peers = network.nodes.iter().filter_map(|node| Some((node.key.as_deref()?, node.agreement?)));
     let peers = peers.map(|(key, address)| {
@@ -153,8 +155,9 @@ async fn start_validator(
         judge: Some(judge_program()?),
         keep_blocks: entry.keep_blocks,
         sync: others.collect(),
-        begins_from_others: sync,
+        begins_from_others: overrides.sync,
         base: crate::bridge::read(home)?.map(|link| link.watched()).transpose()?,
+        origins: overrides.origins,
     };
     Ok(Validator::start(config).await?)
 }
@@ -229,6 +232,7 @@ fn gateway_config(
         counter: counter_program()?,
         pace: gateway::Pace::default(),
         payments,
+        origins: overrides.origins,
     })
 }
 

@@ -263,6 +263,9 @@ fn who_takes_no_payments_is_told_why(devnet: &Devnet, operator: &Operator) {
     assert!(in_its_folder.stderr.contains("hint: og devnet --paid"), "{in_its_folder:?}");
     refused(&payments("nobody", "ledger", &[]), &["no node \"nobody\""]);
     refused(&payments("spare", "ledger", &[]), &["spare has the role worker, a gateway's expected", "hint: --name"]);
+    let joined = operator.dir().join("network.json");
+    let start = ["node", "start", "--join", joined.to_str().unwrap(), "--name", "spare", "--origins", "any"];
+    refused(&start, &["spare has the role worker", "gateways and validators answer browsers' pages"]);
     refused(&payments("gateway", "ledger", &[]), &["another folder says how it is paid", "hint: --dir"]);
     refused(&payments("my-gateway", "solana:1", &[]), &["\"solana:1\" is no chain", "hint: base, base-sepolia"]);
     refused(&payments("my-gateway", "eip155:1", &[]), &["no token of eip155:1 is known here", "hint: --chain"]);

@@ -105,13 +105,19 @@ fn others_work(url: &str, keys: &Value, clients: &Path) {
     let mut metamask = with(metamask, secret(3));
     metamask.arg("0x0000000000000000000000000000000000000a00");
     let mut commands = vec![node("ethers_client.mjs", secret(1)), node("viem_client.mjs", secret(2)), metamask];
+    let project = tempfile::tempdir().unwrap();
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        let mut cast = Command::new("sh");
-        cast.arg(clients.join("cast_client.sh"));
-        cast.arg(packages.join("node_modules/@foundry-rs/cast-linux-amd64/bin/cast"));
-        let mut cast = with(cast, secret(4));
+        let foundry = |script: &str, program: &str, key: String| {
+            let mut shell = Command::new("sh");
+            shell.arg(clients.join(script));
+            shell.arg(packages.join(format!("node_modules/@foundry-rs/{program}-linux-amd64/bin/{program}")));
+            with(shell, key)
+        };
+        let mut cast = foundry("cast_client.sh", "cast", secret(4));
         cast.arg("10744001");
-        commands.push(cast);
+        let mut forge = foundry("forge_client.sh", "forge", secret(5));
+        forge.arg(packages).arg(project.path());
+        commands.extend([cast, forge, foundry("cast_modules.sh", "cast", secret(6))]);
     }
     std::thread::scope(|scope| {
         for mut command in commands {

@@ -2,13 +2,33 @@
 
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{Header as ChainHeader, ReceiptEnvelope, Sealed, Transaction as _, TxEnvelope};
-use alloy_primitives::U256;
+use alloy_primitives::{U64, U256};
 use alloy_rlp::Encodable as _;
 use alloy_rpc_types_eth::{
     Block as BlockFace, BlockTransactions, Header as HeaderFace, Log as LogFace, Transaction as TransactionFace,
     TransactionReceipt, Withdrawals,
 };
 use evm::{Block, Receipt, Transaction};
+use serde::Serialize;
+
+use crate::node::Syncing;
+
+/// How far a node is that is behind, in the words of `eth_syncing`.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SyncingFace {
+    starting_block: U64,
+    current_block: U64,
+    highest_block: U64,
+}
+
+pub(crate) fn syncing(syncing: Syncing) -> SyncingFace {
+    SyncingFace {
+        starting_block: U64::from(syncing.starting),
+        current_block: U64::from(syncing.current),
+        highest_block: U64::from(syncing.highest),
+    }
+}
 
 pub(crate) type ReceiptFace = TransactionReceipt<ReceiptEnvelope<LogFace>>;
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod blocks;
+mod candidates;
 mod dispatch;
 mod error;
 mod faces;
@@ -19,5 +20,5 @@ mod state;
 
 pub use error::RpcError;
 pub use limits::Limits;
-pub use node::{ChainNode, Event, FinalHeader, Hash, NodeError, Place, State, SubmitError};
+pub use node::{ChainNode, Event, FinalHeader, Hash, LogKey, NodeError, Place, State, SubmitError, Syncing};
 pub use server::Server;

@@ -13,7 +13,7 @@ pub struct Limits {
     /// Of everything that answers one body; no answer is longer than 32 MiB, even if this is more.
     pub answer_bytes: usize,
     pub connections: usize,
-    /// Blocks that one question about logs may span.
+    /// Blocks that one question about logs may read: all that it spans, where it names neither an address nor a first topic.
     pub log_blocks: u64,
     /// Logs in one answer.
     pub logs: usize,

@@ -25,6 +25,23 @@ pub struct Place {
     pub index: usize,
 }
 
+/// What a chain keeps in mind of logs: in which blocks there is one of this contract, or with this first topic.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LogKey {
+    Address(Address),
+    FirstTopic(B256),
+}
+
+/// How far a chain is that is behind the others, or cannot tell whether it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Syncing {
+    /// The newest block as this start found it.
+    pub starting: u64,
+    pub current: u64,
+    /// The newest that is known to be final.
+    pub highest: u64,
+}
+
 /// What happened to a chain. Blocks come in order, each once: what is in a block is final.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -68,10 +85,17 @@ pub trait ChainNode: Send + Sync + 'static {
     }
     /// Number of the newest block; final.
     fn head(&self) -> u64;
+    /// Where the newest block here may be old; nothing where it is as new as anybody's.
+    fn syncing(&self) -> Option<Syncing> {
+        None
+    }
     fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, NodeError>;
     fn block(&self, number: u64) -> Result<Option<Arc<Block>>, NodeError>;
     fn number_of(&self, block: &B256) -> Result<Option<u64>, NodeError>;
     fn place_of(&self, transaction: &B256) -> Result<Option<Place>, NodeError>;
+    /// Blocks from `from` on that may have logs of this key, in order and none left out, at most `most` of them: fewer are all up to the
+    /// newest block.
+    fn logged(&self, key: &LogKey, from: u64, most: usize) -> Result<Vec<u64>, NodeError>;
     /// The state that the block of this number led to.
     fn state(&self, number: u64) -> Result<State, NodeError>;
     /// The state before the first transaction of the block of this number: it may be another than its parent's, where a chain

@@ -12,7 +12,7 @@ use network::axum::extract::ws::WebSocketUpgrade;
 use network::axum::http::{StatusCode, header::CONTENT_TYPE};
 use network::axum::response::{IntoResponse, Response};
 use network::axum::routing::post;
-use network::{NetworkError, Server as HttpServer};
+use network::{NetworkError, Origins, Server as HttpServer};
 use tokio::sync::{Semaphore, watch};
 
 use crate::dispatch::{Plain, refusal, respond};
@@ -41,8 +41,19 @@ struct Shared {
 }
 
 impl Server {
-    /// Serves `node` on `listen` (port 0 takes a free one). `client` is what the node says of itself.
+    /// Serves `node` on `listen` (port 0 takes a free one), to pages of any origin too. `client` is what the node says of itself.
     pub async fn start(
+        listen: SocketAddr,
+        node: Arc<dyn ChainNode>,
+        client: impl Into<String>,
+        limits: Limits,
+    ) -> Result<Self, NetworkError> {
+        Self::start_for(Origins::Any, listen, node, client, limits).await
+    }
+
+    /// The same for pages of these origins, and for whatever is no page.
+    pub async fn start_for(
+        origins: Origins,
         listen: SocketAddr,
         node: Arc<dyn ChainNode>,
         client: impl Into<String>,
@@ -54,6 +65,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let sockets = Arc::new(Semaphore::new(limits.connections));
         let router = Router::new().route("/", post(posted).get(upgraded)).with_state(Shared { desk, stopped, sockets });
+        let router = origins.serve(router, &[]);
         let body_bytes = limits.body_bytes;
         let bounds = network::Limits { body_bytes, connections: limits.connections, ..network::Limits::default() };
         Ok(Self { http: HttpServer::start(listen, router, bounds).await?, stop })

@@ -15,6 +15,7 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
 use network::axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -22,13 +23,13 @@ use crate::answer::{Answer, answer};
 use crate::dispatch::{Connection, respond};
 use crate::error::RpcError;
 use crate::faces;
-use crate::node::Event;
+use crate::node::{Event, Syncing};
 use crate::params::Params;
 use crate::state::Desk;
 
 /// What is already queued may still be read for so long.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// How often it is looked whether the chain goes on: one that has ended sends no news of that.
+/// How often it is looked whether the chain goes on, and whether it is behind: it sends no news of that.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What a WebSocket can subscribe to.
@@ -40,7 +41,7 @@ enum Topic {
     Waiting {
         whole: bool,
     },
-    /// Said once: nothing that is behind is served.
+    /// Whenever this node falls behind, and whenever it no longer is.
     Syncing,
 }
 
@@ -184,12 +185,32 @@ impl Socket {
 
     /// Until the chain has ended, where somebody waits for news of it: else they would wait for ever, and could not tell.
     async fn chain(&self) -> End {
+        let mut was_behind = self.desk.node.syncing().is_some();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if self.has_topics() && self.desk.node.closed().is_some() {
+            if !self.has_topics() {
+                continue;
+            }
+            if self.desk.node.closed().is_some() {
                 return End::Closed;
             }
+            let syncing = self.desk.node.syncing();
+            let is_behind = syncing.is_some();
+            if is_behind != std::mem::replace(&mut was_behind, is_behind) && !self.tell_syncing(syncing) {
+                return End::Slow;
+            }
         }
+    }
+
+    /// False if the reader is too slow.
+    fn tell_syncing(&self, syncing: Option<Syncing>) -> bool {
+        let status = syncing.map(faces::syncing);
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut asked = topics.iter().filter(|(_, topic)| matches!(topic, Topic::Syncing));
+        asked.all(|(id, _)| match status {
+            Some(status) => self.notify(*id, &json!({ "syncing": true, "status": status })),
+            None => self.notify(*id, &false),
+        })
     }
 
     fn has_topics(&self) -> bool {

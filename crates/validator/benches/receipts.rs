@@ -79,6 +79,7 @@ impl Network {
             sync: Vec::new(),
             begins_from_others: false,
             base: None,
+            origins: network::Origins::Any,
         }
     }
 }

@@ -50,8 +50,8 @@ pub(crate) const BLOCKS: &str = "blocks.redb";
 /// Certificates kept at hand; older ones are asked from agreement's own store.
 const CERTIFICATES_MAX: usize = 4_096;
 
-/// Blocks that execution may be behind agreement for a proposal to hold anything.
-const LAG_MAX: u64 = 8;
+/// Blocks that execution may be behind agreement for a proposal to hold anything, and for what is answered to be news.
+pub(crate) const LAG_MAX: u64 = 8;
 
 const _: () = assert!(TRANSACTION_BYTES_MAX + (4 << 10) <= TRANSACTION_BUDGET_BYTES, "a block holds any transaction");
 
@@ -585,6 +585,11 @@ fn open_index(directory: &Path, begin: &Ledger) -> Result<Index, NodeError> {
             let first = block_of(begin.evm(), None)?.ok_or(NodeError::Genesis)?;
             index.store().commit_blocking(Index::put(&first))?;
         }
+    }
+    let unlogged = index.unlogged_from()?;
+    if index.head()?.is_some_and(|head| head >= unlogged) {
+        tracing::info!(unlogged, "writing down in which blocks whose logs are");
+        index.make_up()?;
     }
     Ok(index)
 }

@@ -12,7 +12,7 @@ use consensus::{Archive, Chain, Pacing, Seat};
 use crypto::{SigningKey, threshold::GroupKey};
 use hub::{Models, Shelf, ShelfError};
 use ledger::{Genesis, Ledger};
-use network::{Client, Limits, NetworkError, Server, now_ms};
+use network::{Client, Limits, NetworkError, Origins, Server, now_ms};
 use protocol::{NetworkKeys, Noun as _, Role, Text, Trust, Version};
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -62,6 +62,8 @@ pub struct Config {
     pub begins_from_others: bool,
     /// Where it reads Base, to tell what was destroyed there for the ledger; without it, it leaves that to the others.
     pub base: Option<Base>,
+    /// Whose pages may ask its JSON-RPC from a browser.
+    pub origins: Origins,
 }
 
 /// Why a validator did not start, or does not go on.
@@ -137,8 +139,8 @@ impl Validator {
         let desk = Arc::new(desk);
         let server = Server::start(config.listen, router(Arc::clone(&desk)), Limits::default()).await?;
         let served = Arc::new(front::served(&desk));
-        let ethereum =
-            rpc::Server::start(config.ethereum_listen, served, config.client, rpc::Limits::default()).await?;
+        let (listen, limits) = (config.ethereum_listen, rpc::Limits::default());
+        let ethereum = rpc::Server::start_for(config.origins, listen, served, config.client, limits).await?;
         let reading = config.base.map(|base| tokio::spawn(burns::follow(Arc::clone(&node), base)));
         let tasks = [tokio::spawn(vote::follow(node, judges)), sending].into_iter().chain(reading).collect();
         Ok(Self { server, ethereum, desk, tasks })

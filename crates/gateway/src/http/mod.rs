@@ -28,8 +28,21 @@ use network::axum::{
 };
 
 use api::{ApiError, Code, Dialect, ENDPOINTS, Endpoint};
+use payments::wire::header as wire;
 
 use crate::{facilitator, shared::Shared};
+
+/// Headers of answers that clients in a browser read.
+pub const EXPOSED: [&str; 8] = [
+    wire::REQUIRED,
+    wire::RESPONSE,
+    wire::LEGACY_RESPONSE,
+    wire::SESSION,
+    "x-og-receipt",
+    "server-timing",
+    "retry-after",
+    "x-should-retry",
+];
 
 pub fn routes(shared: Arc<Shared>) -> Router {
     let router = Router::new()

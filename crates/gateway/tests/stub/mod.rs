@@ -132,6 +132,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir, pace: Pace) -> 
         counter: counter(),
         pace,
         payments: None,
+        origins: network::Origins::Any,
     }
 }
 

@@ -53,6 +53,9 @@ async fn start(options: NodeStart) -> Result<()> {
     if options.public_url.is_some() && entry.role != "gateway" {
         bail!("{} has the role {}; a gateway has a public address", entry.name, entry.role);
     }
+    if options.origins.is_some() && !["gateway", "validator"].contains(&entry.role.as_str()) {
+        bail!("{} has the role {}; gateways and validators answer browsers' pages", entry.name, entry.role);
+    }
     let overrides = Overrides {
         listen: options.listen,
         keep_blocks: options.keep_blocks,
@@ -61,6 +64,7 @@ async fn start(options: NodeStart) -> Result<()> {
         threads: options.threads.map(usize::from),
         public_url: options.public_url,
         any_payer: options.any_payer,
+        origins: options.origins.unwrap_or_default(),
     };
     let mut terminate = signal(SignalKind::terminate())?;
     let running = tokio::select! {

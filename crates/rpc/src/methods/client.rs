@@ -4,6 +4,7 @@ use alloy_primitives::{Address, U64, keccak256};
 
 use super::{Method, Run};
 use crate::answer::{Answer, answer};
+use crate::faces;
 use crate::params::{Data, Params};
 use crate::state::Desk;
 
@@ -50,10 +51,13 @@ fn sha3(_: &Desk, params: &mut Params) -> Answer {
     answer(&keccak256(data.0))
 }
 
-/// What can be read here is final: nothing that is behind is served.
-fn syncing(_: &Desk, params: &mut Params) -> Answer {
+/// What is read here is final, and may be old: then this says how far it is, else false.
+fn syncing(desk: &Desk, params: &mut Params) -> Answer {
     params.end()?;
-    answer(&false)
+    match desk.node.syncing() {
+        Some(syncing) => answer(&faces::syncing(syncing)),
+        None => answer(&false),
+    }
 }
 
 /// The node holds no keys.

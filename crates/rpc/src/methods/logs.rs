@@ -1,9 +1,10 @@
-//! Logs by address and topics, over a bounded range of blocks.
+//! Logs by address and topics, out of a bounded number of blocks.
 
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 
 use super::{Method, Run};
-use crate::answer::{Answer, answer, too_long};
+use crate::answer::{Answer, answer};
+use crate::candidates::{Candidates, Step};
 use crate::error::RpcError;
 use crate::faces;
 use crate::params::Params;
@@ -19,24 +20,69 @@ fn logs(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
     answer(&search(desk, &filter, deadline)?)
 }
 
-/// All that match, or a refusal: never a part.
+/// All that match, or a refusal that says how far it came: never a part. The work is bounded, and not how far back it goes.
 pub(super) fn search(desk: &Desk, filter: &Filter, deadline: &Deadline) -> Result<Vec<Log>, RpcError> {
     let (first, last) = range(desk, filter)?;
-    let mut found = Found::default();
-    for number in first..=last {
+    let mut candidates = Candidates::new(desk.node.as_ref(), filter, first, last);
+    if candidates.are_all() {
+        check_span(desk, first, last)?;
+    }
+    check_kept(desk, first, last)?;
+    let (mut found, mut read) = (Found::default(), 0_u64);
+    loop {
+        let reached = candidates.reached();
         if !deadline.is_wanted() {
-            return Err(RpcError::limit(format!("query took too long at block {number}: ask for a shorter range")));
+            return Err(over("query took too long", first, reached));
+        }
+        let number = match candidates.step()? {
+            Step::End => break,
+            Step::Passed => continue,
+            Step::May(number) => number,
+        };
+        read = read.saturating_add(1);
+        if read > desk.limits.log_blocks {
+            return Err(over(&format!("query reads more than {} blocks", desk.limits.log_blocks), first, number));
         }
         in_block(desk, filter, number, &mut found)?;
         if found.logs.len() > desk.limits.logs {
-            let words = format!("query returned more than {} results: ask for a shorter range", desk.limits.logs);
-            return Err(RpcError::limit(words));
+            return Err(over(&format!("query returned more than {} results", desk.limits.logs), first, number));
         }
         if found.bytes > desk.limits.answer_bytes {
-            return Err(too_long(desk.limits.answer_bytes));
+            return Err(over(&format!("query returned more than {} bytes", desk.limits.answer_bytes), first, number));
         }
     }
+    // What was removed meanwhile was not found.
+    check_kept(desk, first, last)?;
     Ok(found.logs)
+}
+
+/// A bound that was passed at block `reached`, with the part of the range that is within it, in the words that clients look for.
+fn over(what: &str, first: u64, reached: u64) -> RpcError {
+    if reached <= first {
+        return RpcError::limit(format!("{what} in block {reached:#x} alone: ask for less, by address and topics"));
+    }
+    let last = reached.saturating_sub(1);
+    RpcError::limit(format!("{what}. Try with this block range [{first:#x}, {last:#x}], and go on from {reached:#x}"))
+}
+
+/// Where nothing says which blocks to read, a range is bounded.
+fn check_span(desk: &Desk, first: u64, last: u64) -> Result<(), RpcError> {
+    let (spanned, most) = (last.saturating_sub(first), desk.limits.log_blocks);
+    if spanned < most {
+        return Ok(());
+    }
+    let words = format!("query exceeds max block range {most}: it spans {}", spanned.saturating_add(1));
+    let error = over(&words, first, first.saturating_add(most));
+    let hint = "hint: an address or a first topic lets a query span any range";
+    Err(RpcError { message: format!("{}; {hint}", error.message), ..error })
+}
+
+/// Nothing leads to blocks that are no longer kept, so that a range with such is refused. The first block is kept for ever.
+fn check_kept(desk: &Desk, first: u64, last: u64) -> Result<(), RpcError> {
+    if first.max(1) <= last {
+        desk.node.header(first.max(1))?;
+    }
+    Ok(())
 }
 
 /// What matches, and about how long it is as an answer.
@@ -85,13 +131,5 @@ fn range(desk: &Desk, filter: &Filter) -> Result<(u64, u64), RpcError> {
     if from > to {
         return Err(RpcError::params(format!("invalid block range: fromBlock {from} is after toBlock {to}")));
     }
-    let to = to.min(head);
-    let (spanned, most) = (to.saturating_sub(from), desk.limits.log_blocks);
-    if spanned >= most {
-        return Err(RpcError::limit(format!(
-            "query exceeds max block range {most}: it spans {}",
-            spanned.saturating_add(1)
-        )));
-    }
-    Ok((from, to))
+    Ok((from, to.min(head)))
 }

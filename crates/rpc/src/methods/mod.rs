@@ -69,4 +69,13 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), count);
     }
+
+    /// Any page that a browser shows may ask here: nothing may be done by the node's own word.
+    #[test]
+    fn no_method_is_of_a_group_that_commands_the_node() {
+        let reads = ["eth_", "net_", "web3_", "txpool_", "debug_trace"];
+        for method in METHODS.iter().copied().flatten() {
+            assert!(reads.iter().any(|group| method.name.starts_with(group)), "{}", method.name);
+        }
+    }
 }

@@ -2,17 +2,19 @@
 #![allow(dead_code, reason = "each test file uses its part of it")]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use alloy_consensus::{Header, Sealable as _, Sealed, SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_consensus::{
+    Header, ReceiptEnvelope, Sealable as _, Sealed, SignableTransaction as _, TxEip1559, TxEnvelope,
+};
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
-use evm::{Block, Chain, Genesis, GenesisAccount, NextBlock, Transaction, World};
+use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256, logs_bloom};
+use evm::{Block, Chain, Genesis, GenesisAccount, NextBlock, Receipt, Transaction, World};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use network::Client;
-use rpc::{ChainNode, Event, Limits, NodeError, Place, Server, State, SubmitError};
+use network::{Client, Origins};
+use rpc::{ChainNode, Event, Limits, LogKey, NodeError, Place, Server, State, SubmitError, Syncing};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
@@ -22,7 +24,7 @@ pub const LOOP: Address = Address::repeat_byte(0x11);
 /// Reverts with 32 bytes of 0x00…2a.
 pub const REVERT: Address = Address::repeat_byte(0x22);
 
-/// Blocks that hold nothing, all on the first state.
+/// Blocks that hold nothing but logs, all on the first state.
 pub struct Still {
     blocks: Vec<Arc<Block>>,
     world: World,
@@ -32,6 +34,11 @@ pub struct Still {
     /// How often a sender's next nonce was asked for: it is two where anything waits.
     pub nonces_asked: AtomicUsize,
     pub has_ended: AtomicBool,
+    /// Blocks that were read whole.
+    pub blocks_read: AtomicUsize,
+    /// Older blocks are gone, but for the first.
+    pub oldest: AtomicU64,
+    pub syncing: Mutex<Option<Syncing>>,
 }
 
 /// One that waits; nobody signed it.
@@ -48,8 +55,27 @@ pub fn unsigned(sender: Address, nonce: u64) -> Arc<Transaction> {
     Arc::new(Transaction::recall(&TxEnvelope::from(signed).encoded_2718(), sender, &CHAIN).unwrap())
 }
 
+fn receipt(logs: Vec<Log>) -> Receipt {
+    let body = alloy_consensus::Receipt { status: true.into(), cumulative_gas_used: 21_000, logs };
+    let envelope = ReceiptEnvelope::Eip1559(body.with_bloom());
+    let (output, contract, halt) = (Bytes::new(), None, None);
+    Receipt { envelope, gas_used: 21_000, effective_gas_price: 1, contract, logs_before: 0, output, halt }
+}
+
+fn has(block: &Block, key: &LogKey) -> bool {
+    block.receipts.iter().flat_map(|receipt| receipt.logs()).any(|log| match key {
+        LogKey::Address(address) => log.address == *address,
+        LogKey::FirstTopic(topic) => log.topics().first() == Some(topic),
+    })
+}
+
 impl Still {
     pub fn of(blocks: u64) -> Arc<Self> {
+        Self::logging(blocks, |_| Vec::new())
+    }
+
+    /// Blocks in which there are these logs.
+    pub fn logging(blocks: u64, logs: impl Fn(u64) -> Vec<Log>) -> Arc<Self> {
         let contract = |code: &'static [u8]| GenesisAccount {
             nonce: 1,
             code: Bytes::from_static(code),
@@ -61,20 +87,25 @@ impl Still {
         let rich = GenesisAccount { balance: U256::from(1_u64 << 60), ..GenesisAccount::default() };
         genesis.accounts.insert(Address::repeat_byte(0x33), rich);
         let (world, first) = genesis.build(&CHAIN).unwrap();
-        let mut headers = vec![first];
+        let mut made = vec![Arc::new(Block { header: first, transactions: Vec::new(), receipts: Vec::new() })];
         for number in 1..=blocks {
-            let parent = headers.last().unwrap();
-            let header = Header { number, parent_hash: parent.hash(), ..parent.inner().clone() };
-            headers.push(header.seal_slow());
+            let (parent, logs) = (made.last().unwrap().header.clone(), logs(number));
+            let (parent_hash, logs_bloom) = (parent.hash(), logs_bloom(logs.iter()));
+            let header = Header { number, parent_hash, logs_bloom, ..parent.inner().clone() }.seal_slow();
+            let transactions = logs.first().map(|_| (*unsigned(REVERT, number)).clone()).into_iter().collect();
+            let receipts = logs.first().map(|_| receipt(logs.clone())).into_iter().collect();
+            made.push(Arc::new(Block { header, transactions, receipts }));
         }
-        let block = |header| Arc::new(Block { header, transactions: Vec::new(), receipts: Vec::new() });
         Arc::new(Self {
-            blocks: headers.into_iter().map(block).collect(),
+            blocks: made,
             world,
             events: broadcast::channel(4).0,
             waiting: Mutex::default(),
             nonces_asked: AtomicUsize::new(0),
             has_ended: AtomicBool::new(false),
+            blocks_read: AtomicUsize::new(0),
+            oldest: AtomicU64::new(0),
+            syncing: Mutex::default(),
         })
     }
 
@@ -94,10 +125,18 @@ impl ChainNode for Still {
     fn head(&self) -> u64 {
         self.blocks.len() as u64 - 1
     }
+    fn syncing(&self) -> Option<Syncing> {
+        *self.syncing.lock().unwrap()
+    }
     fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, NodeError> {
+        let oldest = self.oldest.load(Ordering::Relaxed);
+        if (1..oldest).contains(&number) {
+            return Err(NodeError::BlockGone { asked: number, oldest });
+        }
         Ok(self.blocks.get(number as usize).map(|block| block.header.clone()))
     }
     fn block(&self, number: u64) -> Result<Option<Arc<Block>>, NodeError> {
+        self.blocks_read.fetch_add(1, Ordering::Relaxed);
         Ok(self.blocks.get(number as usize).cloned())
     }
     fn number_of(&self, hash: &B256) -> Result<Option<u64>, NodeError> {
@@ -105,6 +144,10 @@ impl ChainNode for Still {
     }
     fn place_of(&self, _: &B256) -> Result<Option<Place>, NodeError> {
         Ok(None)
+    }
+    fn logged(&self, key: &LogKey, from: u64, most: usize) -> Result<Vec<u64>, NodeError> {
+        let found = self.blocks.iter().skip(from as usize).filter(|block| has(block, key));
+        Ok(found.take(most).map(|block| block.header.number).collect())
     }
     fn state(&self, asked: u64) -> Result<State, NodeError> {
         if asked < 2 { Err(NodeError::StateGone { asked, oldest: 2 }) } else { Ok(Arc::new(self.world.clone())) }
@@ -142,9 +185,13 @@ pub struct Desk {
 
 impl Desk {
     pub async fn with(limits: Limits) -> Self {
-        let chain = Still::of(20);
+        Self::of(Still::of(20), Origins::Any, limits).await
+    }
+
+    pub async fn of(chain: Arc<Still>, origins: Origins, limits: Limits) -> Self {
         let node: Arc<dyn ChainNode> = Arc::clone(&chain) as Arc<dyn ChainNode>;
-        let server = Server::start("127.0.0.1:0".parse().unwrap(), node, "og/test", limits).await.unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::start_for(origins, listen, node, "og/test", limits).await.unwrap();
         Self { server, chain }
     }
 

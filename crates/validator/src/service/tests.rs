@@ -44,6 +44,22 @@ fn alone(folder: &Path) -> Config {
         sync: Vec::new(),
         begins_from_others: false,
         base: None,
+        origins: network::Origins::Any,
+    }
+}
+
+/// One of two, of which the other never starts, in a network that began a minute ago.
+fn forsaken(folder: &Path) -> Config {
+    let publics = [0, 1].map(|number| key(Role::Validator, number).public_key().0);
+    let dealing = consensus::deal(&mut StdRng::seed_from_u64(1), &publics).unwrap();
+    let config = alone(folder);
+    Config {
+        agreement_peers: vec![(publics[0], config.agreement_listen), (publics[1], free_port())],
+        share: dealing.shares[0].clone(),
+        polynomial: dealing.polynomial,
+        network_key: GroupKey(dealing.group_key),
+        genesis: genesis_of(now_ms() - 60_000, &[(Role::Validator, 2), (Role::Gateway, 1), (Role::Worker, 1)]),
+        ..config
     }
 }
 
@@ -125,6 +141,20 @@ async fn a_validator_whose_agreement_ended_says_why_and_answers_nothing_more() {
     refused(&validator, "agreement_stopped", "no longer takes part in agreement").await;
     let status: Value = serde_json::from_slice(&get(&validator, "status").await.unwrap()).unwrap();
     assert_eq!(status["running"], false);
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_says_whether_what_it_answers_may_be_old() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (validator, _) = started(folders[0].path()).await;
+    assert_eq!(called(&validator, "eth_syncing", &[]).await["result"], false);
+    assert!(validator.desk.agreement.requests().finalized() >= 3);
+    validator.stop().await;
+    let validator = Validator::start(forsaken(folders[1].path())).await.unwrap();
+    let said = called(&validator, "eth_syncing", &[]).await;
+    let nothing_came = json!({ "startingBlock": "0x0", "currentBlock": "0x0", "highestBlock": "0x0" });
+    assert_eq!(said["result"], nothing_came, "{said}");
     validator.stop().await;
 }
 
