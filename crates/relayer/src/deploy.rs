@@ -5,15 +5,15 @@
 //! what was begun can be gone on with at any time, and the token is made there or nowhere.
 //!
 //! The settlement begins with the network's first key, which is the one that is pinned and that rotations lead on from; holders of its shares
-//! could certify anything to it until it believes a later one. So the token comes last, and only to a settlement that believes the key which
-//! certifies now and took over nothing before: what there is no token for cannot be minted.
+//! could certify anything to it until it believes a later one. So nothing is called deployed before the settlement believes the key that
+//! certifies now, and took over nothing but what the ledger settled. The token comes after that: what there is none of cannot be minted.
 
 use std::time::Duration;
 
 use alloy_sol_types::SolValue as _;
 use contracts::{Artefact, abi::ISettlement, addresses::CREATE2_DEPLOYER};
 use crypto::threshold::GroupKey;
-use network::LedgerClient;
+use network::{LedgerClient, NetworkError};
 use payments::{Address, B256, Bytes, address, chain::Call, signing::SignerKey};
 use protocol::{NetworkKeys, Noun as _, service::CertifiedEpoch};
 use thiserror::Error;
@@ -67,9 +67,9 @@ pub enum DeployError {
     )]
     NotBelieved(Address),
     #[error(
-        "the settlement at {0} took over a settlement before its token was there: holders of a retired key made it; hint: deploy from another key, whose contracts have other addresses"
+        "the settlement at {0} took over what the ledger did not settle, as holders of a retired key can have it do before it believes the present one; hint: never use it, and deploy others"
     )]
-    Taken(Address),
+    Foreign(Address),
     #[error(transparent)]
     Carry(#[from] CarryError),
     #[error(transparent)]
@@ -147,11 +147,8 @@ impl Deployer {
         while let Some(carried) = relayer.step_key().await? {
             sent.push(carried.transaction);
         }
-        self.must_be_believed(site.settlement).await?;
+        self.must_be_ours(site.settlement).await?;
         if !self.lies(site.token, &Artefact::BRIDGED_OPG).await? {
-            if self.base.read(site.settlement, &ISettlement::nextCall {}).await? > 0 {
-                return Err(DeployError::Taken(site.settlement));
-            }
             let data = [SALT.as_slice(), &token_init(site.settlement)].concat().into();
             let call = Call { to: CREATE2_DEPLOYER, data };
             sent.push(self.base.send(&call, 0, &self.key, PATIENCE).await?);
@@ -200,18 +197,30 @@ impl Deployer {
         Ok((newest, key))
     }
 
-    /// The contract itself is asked, with a certificate of the network's: it checks one there as it will for good.
-    async fn must_be_believed(&self, settlement: Address) -> Result<(), DeployError> {
+    /// The contract itself is asked, with a certificate of the network's, which it checks as it will for good; and what it took over by now is
+    /// compared with what the ledger settled. Its last digest commits to all before it.
+    async fn must_be_ours(&self, settlement: Address) -> Result<(), DeployError> {
         let (newest, key) = self.certified().await?;
         let signature = newest.certificate.and_then(|certificate| certificate.signature.uncompressed());
-        let (Some(signature), Some(key)) = (signature, key.uncompressed()) else { return Err(DeployError::NotAKey) };
+        let (Some(signature), Some(point)) = (signature, key.uncompressed()) else { return Err(DeployError::NotAKey) };
         let call = ISettlement::certificateHoldsCall {
             digest: newest.record.digest().0.into(),
             signature: signature.to_vec().into(),
-            key: key.to_vec().into(),
+            key: point.to_vec().into(),
         };
-        let holds = self.base.read(settlement, &call).await?;
-        holds.then_some(()).ok_or(DeployError::NotBelieved(settlement))
+        if !self.base.read(settlement, &call).await? {
+            return Err(DeployError::NotBelieved(settlement));
+        }
+        let next = self.base.read(settlement, &ISettlement::nextCall {}).await?;
+        let Some(last) = next.checked_sub(1) else { return Ok(()) };
+        let digest = self.base.read(settlement, &ISettlement::lastDigestCall {}).await?;
+        let made = match self.ledger.settlement(last).await {
+            Ok(made) => made,
+            Err(NetworkError::Refused { status: 404, .. }) => return Err(DeployError::Foreign(settlement)),
+            Err(error) => return Err(CarryError::Ledger(error).into()),
+        };
+        let is_ours = made.record.number == last && made.record.digest().0 == digest.0 && made.holds(&key);
+        is_ours.then_some(()).ok_or(DeployError::Foreign(settlement))
     }
 }
 
