@@ -14,7 +14,7 @@ mod proving;
 mod publishing;
 mod staking;
 
-pub use bridging::{Bridge, Payout, Relayer};
+pub use bridging::{Bridge, Deploy, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
 pub use joining::{NodeInit, NodePayments, NodeRegister};

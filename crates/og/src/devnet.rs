@@ -56,7 +56,7 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     // Validators have to know where OPG is destroyed for them, and the gateway where payers pay.
     let base = Base::start(home, &network, options).await?;
-    let link = bridge::write(home, &base, options)?;
+    let link = bridge::write(home, &network, &base, options)?;
     if paid::is_paid(home, &options.paid_calls) {
         paid::write(home, &network, &base, &options.paid_calls)?;
     }

@@ -249,7 +249,9 @@ fn genesis(
     let gateways = seats.iter().filter(|seat| role(&seat.entry.role) == Some(Role::Gateway));
     let accounts: Vec<PublicKey> = accounts.iter().copied().chain(gateways.map(|seat| seat.key.public_key())).collect();
     let funded = (accounts.len() + wallets.len()) as Amount;
-    let staked = STAKE * nodes.len() as Amount + ALLOWANCE * funded + BRIDGED;
+    // What the devnet's own Base begins with is locked here; on another's there is nothing of this network yet.
+    let bridged = if options.base_rpc.is_some() { 0 } else { BRIDGED };
+    let staked = STAKE * nodes.len() as Amount + ALLOWANCE * funded + bridged;
     let balances: Vec<GenesisAccount> =
         accounts.iter().map(|key| GenesisAccount { key: *key, balance: ALLOWANCE }).collect();
     let listed = models.iter().map(|model| {
@@ -271,8 +273,7 @@ fn genesis(
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,
         parameters: List::new(parameters(seats, &rules, options)?)?,
-        // What is on the devnet's Base is locked here.
-        bridged: BRIDGED,
+        bridged,
         rules,
     })
 }
@@ -410,6 +411,19 @@ mod tests {
         assert_eq!(fit(&["--term-blocks", "3000"]), (600, 21, None));
         assert_eq!(fit(&["--challenge-window", "600"]), (60, 32, None));
         assert_eq!(fit(&["--challenge-window", "100000"]), (4_762, 64, None));
+    }
+
+    #[test]
+    fn nothing_is_locked_for_a_base_that_has_nothing_of_the_network() {
+        let publisher = keys::random_key().unwrap().public_key();
+        let made = |more: &[&str]| genesis(&[], &[publisher], &[], &[], &devnet(more)).unwrap();
+        let elsewhere = made(&["--base-rpc", "http://127.0.0.1:1"]);
+        assert_eq!((made(&[]).bridged, elsewhere.bridged), (BRIDGED, 0));
+        let supply = |genesis: &Genesis| {
+            let allocated: Amount = genesis.allocations.iter().map(|allocation| allocation.amount).sum();
+            allocated + genesis.accounts.iter().map(|account| account.balance).sum::<Amount>() + genesis.bridged
+        };
+        assert_eq!((supply(&made(&[])), supply(&elsewhere)), (SUPPLY, SUPPLY));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod audit;
 mod bridge;
 mod claim;
 mod compile;
+mod deploy;
 mod describe;
 pub mod facilitator;
 mod infer;
