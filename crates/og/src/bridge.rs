@@ -138,6 +138,11 @@ impl Link {
         self.settlement.parse().with_context(told)
     }
 
+    /// True of the Base that a devnet has itself: its settlement lies where none lies on any other.
+    pub fn is_of_a_devnet(&self) -> bool {
+        self.settlement == contracts::addresses::DEVNET_SETTLEMENT.to_string()
+    }
+
     pub fn chain(&self) -> Chain {
         chain(&self.rpc)
     }

@@ -7,6 +7,7 @@ mod compile;
 mod deploy;
 mod describe;
 pub mod facilitator;
+mod faucet;
 mod infer;
 mod join;
 mod kept;
@@ -111,7 +112,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Facilitator(command) => facilitator::run(&common, command).await.map(done),
         Verb::Stake(command) => stake::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Revenue(options) => revenue::run(&Remote::new(&common), &common, &options).await.map(done),
-        Verb::Faucet(options) => wallet::faucet(&Remote::new(&common), &common, &options).await.map(done),
+        Verb::Faucet(options) => faucet::run(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Bridge(command) => bridge::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Payout(command) => bridge::payout(&Remote::new(&common), &common, command).await.map(done),
         Verb::Relayer(options) => bridge::relay(&Remote::new(&common), &common, options).await.map(done),
