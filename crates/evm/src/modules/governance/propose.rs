@@ -27,7 +27,7 @@ fn propose(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     check_text(&call.description, DESCRIPTION_BYTES_MAX)?;
     may_propose(frame)?;
     for action in &call.actions {
-        Action::read(action)?.check(frame)?;
+        Action::read(action)?.check_proposed(frame)?;
     }
     let id = frame.load(slots::COUNT)?.saturating_add(U256::ONE);
     frame.store(slots::COUNT, id)?;
