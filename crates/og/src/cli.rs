@@ -21,7 +21,7 @@ pub use joining::{NodeInit, NodePayments, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Claim, Proof, ProofVerb, Receipt};
 pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
-pub use staking::{Stake, StakeOf};
+pub use staking::{Commission, Stake, StakeOf};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
