@@ -309,7 +309,7 @@ const SEATS_OF_DEVNET: Amount = 7;
 fn parameters(seats: &[Seat], options: &cli::Devnet) -> Result<Vec<GenesisParameter>> {
     let validators = seats.iter().filter(|seat| seat.entry.role == "validator").count() as Amount;
     let set = [
-        ("governance.delay_seconds", 5),
+        ("governance.delay_seconds", 10),
         ("governance.period_seconds", 60),
         ("governance.timelock_seconds", 5),
         ("governance.upgrade_notice_blocks", 100),

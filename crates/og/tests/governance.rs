@@ -63,7 +63,7 @@ fn the_guardian_revokes(devnet: &Devnet) {
 
 /// What does not hold is refused before anything is sent.
 fn what_cannot_be_proposed_is_refused(devnet: &Devnet) {
-    let propose = |more: &[&str]| [["governance", "propose", "--from", "alice"].as_slice(), more].concat();
+    let propose = |more: &[&'static str]| [["governance", "propose", "--from", "alice"].as_slice(), more].concat();
     for (more, words) in [
         (["--set", "share.nothing=1%"].as_slice(), ["no number is called", "og governance parameters"]),
         (&["--set", "share.burn=11%"], ["cannot be 11%", "from 0% to 10%"]),
@@ -82,6 +82,8 @@ fn a_delegator_proposes_votes_and_sees_it_done() {
     let devnet = Devnet::start(&["--validators", "1", "--workers", "1"]);
     said(&devnet, &["stake", "delegate", "--from", "alice", "--node", "validator-1", "--amount", "600000"]);
     until("alice has votes", || said(&devnet, &["governance", "votes", "alice"])["opg"] == "600000");
+    // Who proposes has had its votes since the second before.
+    std::thread::sleep(Duration::from_secs(2));
     what_cannot_be_proposed_is_refused(&devnet);
     assert_eq!((said(&devnet, &["governance", "list"]), burned(&devnet)), (json!([]), "0%".to_owned()));
 
