@@ -18,7 +18,7 @@ mod staking;
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
-pub use governing::{Actions, Governance, OfProposal, Propose, Revoke, Vote, vendor};
+pub use governing::{Actions, Governance, Propose, Revoke, Vote, vendor};
 pub use joining::{NodeInit, NodePayments, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Claim, Proof, ProofVerb, Receipt};

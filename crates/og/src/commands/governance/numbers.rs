@@ -63,7 +63,7 @@ pub(super) fn read(said: &str) -> Result<(B256, U256)> {
     let told = || format!("{said:?} sets nothing; hint: a name and a value, as in share.burn=1%");
     let (name, value) = said.split_once('=').with_context(told)?;
     let parameter = named(name)?;
-    let value = match unit(name) {
+    let value: Amount = match unit(name) {
         Unit::Opg => amount::read(value, OPG_DECIMALS, "OPG")?,
         Unit::Usd => amount::read(value, OPG_DECIMALS, "USD")?,
         Unit::Share => millionths(value)?.into(),
