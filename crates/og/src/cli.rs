@@ -8,6 +8,7 @@ use worker::Adversary;
 mod bridging;
 mod compiling;
 mod describing;
+mod governing;
 mod joining;
 mod paying;
 mod proving;
@@ -17,11 +18,12 @@ mod staking;
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
+pub use governing::{Actions, Governance, Propose, Revoke, Vote, vendor};
 pub use joining::{NodeInit, NodePayments, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Claim, Proof, ProofVerb, Receipt};
 pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
-pub use staking::{Stake, StakeOf};
+pub use staking::{Commission, Stake, StakeOf};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
@@ -113,6 +115,12 @@ pub enum Verb {
         after_help = "Examples:\n  og stake show alice\n  og stake delegate --from alice --node validator-1 --amount 100"
     )]
     Stake(Stake),
+    /// What the network decides by votes of staked OPG: propose, vote, see it done; and what its guardian revokes at once.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  og governance list\n  og governance propose --set share.burn=1% --from alice\n  og governance vote 1 yes --from alice"
+    )]
+    Governance(Governance),
     /// What callers paid for a publisher's models, by model and day, and what of that is its own; what gateways owe it, a worker or an auditor.
     Revenue(Revenue),
     /// Pay some OPG of the devnet's faucet to whoever needs it.

@@ -12,11 +12,12 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use crypto::{PublicKey, SigningKey, digest::hex, threshold::GroupKey};
 use engine::Model;
+use evm::modules::governance::Vendor;
 use evm::modules::parameters::UNBONDING_TERMS;
 use hub::Shelf;
 use ledger::{
-    Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet, OPG, Rules,
-    WORK_RATE,
+    FirstTrust, Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisParameter, GenesisTrust,
+    GenesisWallet, OPG, Rules, WORK_RATE,
 };
 use protocol::{Amount, Digest, EvmAddress, List, Noun as _, Role, Text, Trust, Version};
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -60,7 +61,7 @@ const BUCKETS: [Bucket; 7] = [
 const ALLOWANCE: Amount = 1_000_000 * OPG;
 const STAKE: Amount = 100_000 * OPG;
 /// Accounts for whoever tries the network.
-const ACCOUNTS: [&str; 4] = ["publisher", "alice", "bob", keys::FAUCET];
+const ACCOUNTS: [&str; 5] = ["publisher", "alice", "bob", keys::FAUCET, keys::GUARDIAN];
 
 /// Models that a devnet publishes: name and artefact.
 pub const MODELS: [(&str, &[u8]); 2] = [
@@ -242,7 +243,7 @@ fn genesis(
     models: &[Published],
     options: &cli::Devnet,
 ) -> Result<Genesis> {
-    let publisher = *accounts.first().context("no publisher")?;
+    let &[publisher, .., guardian] = accounts else { bail!("too few accounts for a publisher and a guardian") };
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
     let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, models)).collect::<Result<_>>()?;
     // Gateways pay shares on the ledger out of what they were paid on Base.
@@ -274,6 +275,16 @@ fn genesis(
         // What is on the devnet's Base is locked here.
         bridged: BRIDGED,
         rules,
+        trust: FirstTrust(Some(trust(&guardian)?)),
+    })
+}
+
+/// A devnet trusts every vendor that the protocol knows, and no measurement yet.
+fn trust(guardian: &PublicKey) -> Result<GenesisTrust> {
+    Ok(GenesisTrust {
+        guardian: Some(ledger::address_of(guardian)),
+        vendors: List::new(Vendor::ALL.iter().map(|vendor| vendor.number()).collect())?,
+        measurements: List::default(),
     })
 }
 
@@ -319,9 +330,10 @@ const SEATS_OF_DEVNET: Amount = 7;
 fn parameters(seats: &[Seat], rules: &Rules, options: &cli::Devnet) -> Result<Vec<GenesisParameter>> {
     let validators = seats.iter().filter(|seat| seat.entry.role == "validator").count() as Amount;
     let set = [
-        ("governance.delay_seconds", 5),
+        ("governance.delay_seconds", 10),
         ("governance.period_seconds", 60),
         ("governance.timelock_seconds", 5),
+        ("governance.upgrade_notice_blocks", 100),
         ("seats.minimum", validators.clamp(1, 4)),
         (UNBONDING_TERMS.name, unbonding_terms(rules, options.key_terms)),
     ];

@@ -14,6 +14,8 @@ use crate::home::{Home, unhex};
 
 /// The key that a devnet's faucet pays from; other networks have none of this name.
 pub const FAUCET: &str = "faucet";
+/// The key that a devnet's guardian revokes with.
+pub const GUARDIAN: &str = "guardian";
 const PURPOSE: &str = "og/key-file/v1";
 const FILE_BYTES_MAX: u64 = 1 << 16;
 

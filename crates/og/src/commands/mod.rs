@@ -6,6 +6,7 @@ mod claim;
 mod compile;
 mod describe;
 pub mod facilitator;
+mod governance;
 mod infer;
 mod join;
 mod kept;
@@ -109,6 +110,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Pay(options) => pay::run(&Remote::new(&common), &common, &options).await,
         Verb::Facilitator(command) => facilitator::run(&common, command).await.map(done),
         Verb::Stake(command) => stake::run(&Remote::new(&common), &common, command).await.map(done),
+        Verb::Governance(command) => governance::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Revenue(options) => revenue::run(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Faucet(options) => wallet::faucet(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Bridge(command) => bridge::run(&Remote::new(&common), &common, command).await.map(done),

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow};
 use crypto::SigningKey;
 use evm::modules::Module;
 use ledger::address_of;
-use network::{JsonRpc, RpcError, Sender};
+use network::{JsonRpc, RpcError, Sender, quantity};
 use protocol::{
     Action, Amount, Bytes, Digest, EvmAddress,
     transaction::{self, CALL_BYTES_MAX},
@@ -125,20 +125,35 @@ pub(super) async fn tried<C: SolCall>(remote: &Remote, module: &Module, from: Ad
 
 /// What the module would answer now.
 async fn ask(remote: &Remote, module: &Module, from: Address, value: Amount, input: &[u8]) -> Result<Vec<u8>> {
-    let urls = remote.network()?.ethereum_urls();
     let call = json!([{
         "from": from.to_string(), "to": module.address.to_string(),
         "value": format!("{value:#x}"), "input": format!("0x{}", digits::encode(input)),
     }, "latest"]);
+    read(module, from, value, answer(remote, "eth_call", &call).await?)
+}
+
+/// What the first validator answers that can be reached.
+pub(super) async fn answer(
+    remote: &Remote,
+    method: &'static str,
+    params: &Value,
+) -> Result<std::result::Result<Value, RpcError>> {
     let mut last = None;
-    for url in urls {
-        match JsonRpc::new(remote.client.clone(), url).ask("eth_call", call.clone()).await {
+    for url in remote.network()?.ethereum_urls() {
+        match JsonRpc::new(remote.client.clone(), url).ask(method, params.clone()).await {
             Err(RpcError::Network(error)) => last = Some(error),
-            answer => return read(module, from, value, answer),
+            answer => return Ok(answer),
         }
     }
     let unreachable = "no validator answers; hint: og devnet";
     Err(last.map_or_else(|| anyhow!(unreachable), |error| anyhow::Error::new(error).context(unreachable)))
+}
+
+/// Height of the newest block.
+pub(super) async fn height(remote: &Remote) -> Result<u64> {
+    let told = answer(remote, "eth_blockNumber", &json!([])).await??;
+    let height = quantity(&told).and_then(|height| u64::try_from(height).ok());
+    height.context("a validator's answer is no height")
 }
 
 fn read(module: &Module, from: Address, value: Amount, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {

@@ -11,6 +11,7 @@ use super::{
     join::least,
     module::{self, Caller, node},
     show,
+    terms::millionths,
     wallet::{address, base_units, written},
 };
 use crate::{
@@ -45,6 +46,22 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Stake) -> Resul
         cli::Stake::Claim(of) => {
             let call = IStaking::claimCall { node: node(remote, &of.node)? };
             send(remote, common, &of.from, 0, &call).await
+        }
+        cli::Stake::Compound(of) => {
+            let call = IStaking::compoundCall { node: node(remote, &of.node)? };
+            send(remote, common, &of.from, 0, &call).await
+        }
+        cli::Stake::Commission(cli::Commission::Set { commission, of }) => {
+            let call =
+                IStaking::setCommissionCall { node: node(remote, &of.node)?, commission: millionths(&commission)? };
+            send(remote, common, &of.from, 0, &call).await
+        }
+        cli::Stake::Commission(cli::Commission::Claim(of)) => {
+            let call = IStaking::claimCommissionCall { node: node(remote, &of.node)? };
+            send(remote, common, &of.from, 0, &call).await
+        }
+        cli::Stake::Fund { from, amount } => {
+            send(remote, common, &from, base_units(&amount)?, &IStaking::fundCall {}).await
         }
         cli::Stake::Unjail(of) => {
             let call = IStaking::unjailCall { node: node(remote, &of.node)? };
