@@ -7,7 +7,7 @@ use network::date;
 use protocol::{AllocationRecord, EvmAddress, Milliseconds};
 use serde_json::{Value, json};
 
-use super::{show, wallet::written};
+use super::show;
 use crate::{
     amount::opg,
     cli::Common,
@@ -39,7 +39,7 @@ fn told(allocation: &AllocationRecord, own: &[KeyFile]) -> Value {
         .map(|(at_ms, amount)| json!({ "at_ms": at_ms, "amount": amount.to_string(), "opg": opg(amount) }));
     json!({
         "name": &*allocation.name,
-        "beneficiary": written(&allocation.beneficiary),
+        "beneficiary": allocation.beneficiary.to_string(),
         // The folder's, if it has it.
         "key": key_of(&allocation.beneficiary, own),
         "total": allocation.amount.to_string(),
@@ -65,7 +65,7 @@ fn cells(allocation: &AllocationRecord, own: &[KeyFile]) -> [String; 7] {
     // Parts of an OPG are told in JSON.
     let whole = |amount: u128| (amount / OPG).to_string();
     let next = allocation.next_release().map(|(at_ms, amount)| format!("{} at {}", whole(amount), moment(at_ms)));
-    let account = written(&allocation.beneficiary);
+    let account = allocation.beneficiary.to_string();
     let whose = match key_of(&allocation.beneficiary, own) {
         _ if allocation.beneficiary == STAKING => format!("the pool that nodes are rewarded from ({account})"),
         Some(name) => format!("{name} ({account})"),
