@@ -430,11 +430,24 @@ fn a_commission_changes_slowly_and_its_history_stays() {
 fn facts_about_a_node_add_up() {
     let mut stage = Stage::new();
     let node = worker();
-    let seen = Observe { node, signed: 10, missed: 2, audits_passed: 3, audits_failed: 1 };
+    let seen = Observe { node, proposed: 10, missed: 2, audits_passed: 3, audits_failed: 1, reports: 5 };
     stage.net.does(&seen);
     stage.net.does(&seen);
+    stage.net.does(&Observe { node, ..Observe::default() });
     let facts = stage.facts(node);
-    assert_eq!((facts.signed, facts.missed, facts.auditsPassed, facts.auditsFailed), (20, 4, 6, 2));
+    assert_eq!((facts.proposed, facts.missed, facts.auditsPassed, facts.auditsFailed), (20, 4, 6, 2));
+    assert_eq!((facts.reports, facts.falseReports, facts.slashes), (10, 0, 0));
+}
+
+#[test]
+fn an_auditors_false_word_is_counted_beside_its_reports_and_no_other_offence_is() {
+    let mut stage = Stage::new();
+    let node = worker();
+    stage.net.does(&Observe { node, reports: 3, ..Observe::default() });
+    stage.slash(node, Offence::FalseAudit, 0);
+    stage.slash(node, Offence::RefutedReceipt, 0);
+    let facts = stage.facts(node);
+    assert_eq!((facts.reports, facts.falseReports, facts.refuted, facts.slashes), (3, 1, 1, 2));
 }
 
 #[test]

@@ -16,15 +16,15 @@ use evm::{
     },
 };
 use protocol::{
-    Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, Noun as _, PublicKey, Role, Text, Version,
-    record,
+    AllocationRecord, Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, Noun as _, PublicKey,
+    Role, Text, Version, record,
     registry::{ModelKind, OPEN_END, form, node_id},
 };
 use thiserror::Error;
 
 use crate::{
     actions::founding_of,
-    allocation::{AllocationRecord, GenesisAllocation},
+    allocation::GenesisAllocation,
     purse::{Head, LOCKED, STAKING, address_of, locked_at_genesis},
     records::{AccountRecord, COMMITTEE_MAX, ListedNode, NetworkRecord, SeatRecord},
     rules::{MILLION, Rules},

@@ -60,7 +60,7 @@ mod views;
 mod work;
 
 pub use actions::{COMMISSION_MAX, COMMISSION_STEP};
-pub use allocation::{AllocationRecord, GenesisAllocation};
+pub use allocation::GenesisAllocation;
 pub use archive::RECENT_EPOCHS;
 pub use arriving::{Arrival, ArrivingEpoch, group_rows};
 pub use base::{Base, Cache, EPOCHS, PIECES, ROW_PAGES, SEQUENCES, TABLES};

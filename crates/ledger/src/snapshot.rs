@@ -11,12 +11,11 @@ use crypto::{hash, history::History};
 use evm::World;
 use pages::Tree;
 use protocol::{
-    BridgeRecord, Canonical, CertifiedRotation, Digest, DuesRecord, EpochRecord, KeyRecord, List, ModelRecord,
-    Noun as _, Opening, Payout, SettlementRecord, ShareRecord, Version, record,
+    AllocationRecord, BridgeRecord, Canonical, CertifiedRotation, Digest, DuesRecord, EpochRecord, KeyRecord, List,
+    ModelRecord, Noun as _, Opening, Payout, SettlementRecord, ShareRecord, Version, record,
 };
 
 use crate::{
-    allocation::AllocationRecord,
     archive::Archive,
     base::Base,
     closed::ClosedEpoch,

@@ -7,14 +7,14 @@ use evm::modules::{
     staking::{self, Staked},
 };
 use protocol::{
-    Amount, BridgeRecord, CertifiedRotation, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, ModelRecord,
-    NodeId, NodeRecord, Payout, PublicKey, ReceiptStatus, Role, SettlementRecord, ShareRecord, SignedReceipt,
+    AllocationRecord, Amount, BridgeRecord, CertifiedRotation, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord,
+    ModelRecord, NodeId, NodeRecord, Payout, PublicKey, ReceiptStatus, Role, SettlementRecord, ShareRecord,
+    SignedReceipt,
     service::{ChallengeView, ReceiptView, VerdictRecord},
     share::Parts,
 };
 
 use crate::{
-    allocation::AllocationRecord,
     ledger::Ledger,
     purse::{Head, address_of},
     records::{

@@ -9,7 +9,7 @@ use std::{
 };
 
 use protocol::{
-    Digest, DuesRecord, EvmAddress, ShareRecord,
+    AllocationRecord, Digest, DuesRecord, EvmAddress, ShareRecord,
     service::{CertifiedEpoch, ReceiptView},
 };
 
@@ -69,6 +69,11 @@ impl LedgerClient {
     /// What each gateway owes an account.
     pub async fn owed(&self, account: &EvmAddress) -> Result<Vec<ShareRecord>, NetworkError> {
         self.agreed(&format!("owed/{account}"), |url| async move { self.client.get_list(&url).await }).await
+    }
+
+    /// Every allocation of the genesis, with what was given out of it.
+    pub async fn allocations(&self) -> Result<Vec<AllocationRecord>, NetworkError> {
+        self.agreed("allocations", |url| async move { self.client.get_list(&url).await }).await
     }
 
     /// A receipt and how it stands.

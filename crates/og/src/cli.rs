@@ -5,6 +5,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use worker::Adversary;
 
+mod allocating;
 mod bridging;
 mod compiling;
 mod describing;
@@ -15,6 +16,7 @@ mod proving;
 mod publishing;
 mod staking;
 
+pub use allocating::Allocated;
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
@@ -199,6 +201,8 @@ pub struct Devnet {
     #[arg(long)]
     pub adversary: Option<Adversary>,
     #[command(flatten)]
+    pub allocated: Allocated,
+    #[command(flatten)]
     pub paid_calls: PaidCalls,
     /// Port of the devnet's Base; without it, 99 above the first of the ports, or a free one.
     #[arg(long, value_name = "PORT")]
@@ -355,6 +359,9 @@ pub enum Wallet {
     /// What gateways owe an address: shares of what they charged, and refunds of what it paid for answers that were false.
     #[command(after_help = "Examples:\n  og wallet owed publisher\n  og wallet owed base/0 --json")]
     Owed { who: String },
+    /// Whose the supply is: each bucket of the genesis, what of it was given out, and when more comes free.
+    #[command(after_help = "Examples:\n  og wallet allocations\n  og wallet allocations --json")]
+    Allocations,
     /// Set what a key may spend on calls that og pay pays for.
     Limit(Limit),
     /// What keys may spend, and have spent today.

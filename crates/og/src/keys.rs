@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use crypto::{PublicKey, SigningKey, digest::hex};
 use devchain::FundedKey;
+use ledger::address_of;
 use payments::signing::SignerKey;
-use protocol::{Bytes, Canonical as _, Digest, Version};
+use protocol::{Bytes, Canonical as _, Digest, EvmAddress, Version};
 use serde::{Deserialize, Serialize};
 use storage::{Passphrase, Sealer, random_bytes, read_file, write_file};
 
@@ -92,6 +93,14 @@ pub fn make(home: &Home, passphrase: &Passphrase, name: &str, key: &SigningKey, 
 
 pub fn random_key() -> Result<SigningKey> {
     Ok(SigningKey::from_seed(&random_bytes()?))
+}
+
+/// An account as it is written: an address behind 0x, or the public key whose account it is.
+pub fn account(text: &str) -> Option<EvmAddress> {
+    match text.strip_prefix("0x") {
+        Some(digits) => crypto::digest::read_hex(digits).map(EvmAddress),
+        None => PublicKey::from_hex(text).map(|key| address_of(&key)),
+    }
 }
 
 /// True where the folder holds a key under `name`.

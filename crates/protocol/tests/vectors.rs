@@ -12,6 +12,7 @@ use samples::{Kind, kinds};
 
 const FILES: &[&str] = &[
     "account_proof.json",
+    "allocation_record.json",
     "bridge_record.json",
     "bundle.json",
     "burn.json",

@@ -4,9 +4,12 @@ use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
 pub enum Stake {
-    /// Stake behind nodes, what waits to be paid out, and rewards, of an address, a public key, the account of a key of the folder (NAME), or one of its wallets (NAME/INDEX).
+    /// Stake behind nodes, what is known of these, what waits to be paid out, and rewards, of an address, a public key, the account of a key of the folder (NAME), or one of its wallets (NAME/INDEX).
     #[command(after_help = "Examples:\n  og stake show alice\n  og stake show 0x77…77 --json")]
     Show { who: String },
+    /// What each offence of a node costs: the share of all stake behind it, and what of that goes to whoever shows it.
+    #[command(after_help = "Examples:\n  og stake slashing\n  og stake slashing --json")]
+    Slashing,
     /// Add stake to a node; it shares the node's rewards and its slashes.
     #[command(after_help = "Example:\n  og stake delegate --from alice --node validator-1 --amount 100")]
     Delegate {

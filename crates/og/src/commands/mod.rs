@@ -1,11 +1,13 @@
 //! What each verb does: a file per verb.
 
+mod allocations;
 mod audit;
 mod bridge;
 mod claim;
 mod compile;
 mod describe;
 pub mod facilitator;
+mod facts;
 mod governance;
 mod infer;
 mod join;

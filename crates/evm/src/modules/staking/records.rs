@@ -25,6 +25,7 @@ mod fields {
     pub const MOVED_ENDS: u64 = 9;
     pub const MOVED: u64 = 10;
     pub const BONDS: u64 = 11;
+    pub const REPORTS: u64 = 12;
 }
 
 /// A node, but for its pool and its counters.
@@ -163,6 +164,11 @@ impl Node {
     /// The slot of the counters of what it did wrong.
     pub fn faults(&self) -> U256 {
         behind(self.slot, fields::FAULTS)
+    }
+
+    /// The slot of the counters of what it reported.
+    pub fn reports(&self) -> U256 {
+        behind(self.slot, fields::REPORTS)
     }
 
     /// Coins of its operator that are out of the pool for a while, because they stand for something.
