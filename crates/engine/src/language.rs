@@ -43,6 +43,9 @@ pub(crate) struct Pool<T>(Mutex<Vec<T>>);
 /// Most that a pool keeps.
 const POOL_MAX: usize = 8;
 
+/// Logits of one position, of 16 fraction bits, or why there are none: that concerns whoever reads them, and nobody else.
+pub(crate) type Logits<'a> = Result<&'a [i64], RunError>;
+
 /// Memory for the choice of one token.
 #[derive(Default)]
 struct Sampler {
@@ -219,11 +222,14 @@ impl LanguageModel {
     ) -> Result<Generation, RunError> {
         self.check_prompt(prompt)?;
         let mut course = self.course(prompt, self.rules(parameters)?);
+        if let Some(finish) = course.ended_unread() {
+            return Ok(Generation { finish, ..Generation::of_prompt(Vec::new()) });
+        }
         let (mut text, mut next) = (self.text(), None);
         text.skip(course.first_wanted());
         text.run(prompt, &mut |position, logits, scratch| {
             match prompt.get(position + 1) {
-                Some(&token) => course.score_prompt(logits, token),
+                Some(&token) => course.score_prompt(logits?, token),
                 None => next = Some(course.advance(logits, scratch)?),
             }
             Ok(())
@@ -318,13 +324,14 @@ impl LanguageModel {
         outcome
     }
 
-    /// Calls `each` with the logits of one wanted row of a run, brought to 16 fraction bits.
+    /// Calls `each` with the logits of one wanted row of a run. Whether they are finite it learns where it reads them: a
+    /// worker and a judge run rows whose logits nobody reads, and not the same ones.
     pub(crate) fn with_logits<T>(
         &self,
         space: &Workspace,
         inputs: &[Data],
         row: usize,
-        each: impl FnOnce(&[i64], &mut Scratch) -> T,
+        each: impl FnOnce(Logits, &mut Scratch) -> T,
     ) -> Result<T, RunError> {
         let mut sampler = self.samplers.take();
         let Sampler { logits, scratch } = &mut sampler;
@@ -337,10 +344,9 @@ impl LanguageModel {
             Some(Data::F32(all)) => sampling::fill_from_floats(&all[row * width..][..width], logits),
             _ => return Err(Fault::Excluded { operator: "logits" }.into()),
         };
-        if !is_finite {
-            return Err(RunError::NotFinite { name: "logits".to_owned() });
-        }
-        let outcome = each(logits, scratch);
+        let read =
+            if is_finite { Ok(logits.as_slice()) } else { Err(RunError::NotFinite { name: "logits".to_owned() }) };
+        let outcome = each(read, scratch);
         self.samplers.give(sampler);
         Ok(outcome)
     }

@@ -664,3 +664,54 @@ fn embeddings_have_the_same_bits_on_every_level_and_need_an_output_that_they_are
     let model = model(KINDS[0]);
     assert_eq!(model.as_language().unwrap().embed(&text), Err(RunError::NoEmbedding));
 }
+
+#[test]
+fn logits_that_nobody_reads_stop_neither_worker_nor_judge_and_those_that_are_read_stop_both() {
+    let model = support::overflowing();
+    let language = model.as_language().unwrap();
+    let overflows = support::OVERFLOWING;
+    let said = |prompt: &[u32], parameters: &Parameters| {
+        let job = Job { prompt: prompt.to_vec(), parameters: parameters.clone() };
+        let mut hand = Hand::new(language, LIMITS);
+        let mut stream = hand.submit(&job);
+        hand.finish();
+        let served = heard(&mut stream);
+        assert_eq!(served, language.generate(prompt, parameters, &mut |_| Flow::Continue));
+        served.map(|said| (checked(language, &job, &said), said.tokens, said.finish))
+    };
+    let with = |max_tokens, bias_micros| {
+        let logit_bias = List::new(vec![TokenBias { token: overflows, bias_micros }]).unwrap();
+        Parameters { max_tokens, logit_bias, ..Parameters::default() }
+    };
+    let (always, never) = (2_000_000_000, -2_000_000_000);
+    let plain: Vec<u32> = b"what now".iter().map(|&byte| 6 + u32::from(byte)).collect();
+    let last = [&plain[..], &[overflows]].concat();
+    let within = [&last[..], &plain].concat();
+    let not_finite = Err(RunError::NotFinite { name: "logits".to_owned() });
+
+    // An answer without tokens, whether its prompt is scored or not.
+    assert_eq!(said(&last, &with(0, never)), Ok((Check::Equal, Vec::new(), Finish::Length)));
+    let scored = |max_tokens| Parameters { prompt_scores: true, scores: 2, ..with(max_tokens, never) };
+    assert_eq!(said(&last, &scored(0)), Ok((Check::Equal, Vec::new(), Finish::Length)));
+    // The last token of one that a stop text or its length ends.
+    let stop = List::new(vec![protocol::Text::new("z").unwrap()]).unwrap();
+    let stops = Parameters { stop, ..with(5, always) };
+    assert_eq!(said(&plain, &stops), Ok((Check::Equal, vec![overflows], Finish::Stop)));
+    assert_eq!(said(&plain, &with(1, always)), Ok((Check::Equal, vec![overflows], Finish::Length)));
+    // A row within a prompt that is not scored.
+    assert!(matches!(said(&within, &with(2, never)), Ok((Check::Equal, ..))));
+
+    for (prompt, parameters) in [(&last, with(1, never)), (&plain, with(2, always)), (&within, scored(0))] {
+        assert_eq!(said(prompt, &parameters), not_finite);
+    }
+    let judged = |prompt: &[u32], parameters: &Parameters, claimed: &[u32]| {
+        language.check(prompt, parameters, claimed, Finish::Length).unwrap_err()
+    };
+    let expected = RunError::NotFinite { name: "logits".to_owned() };
+    assert_eq!(judged(&last, &with(1, never), &[7]), expected);
+    assert_eq!(judged(&plain, &with(2, always), &[overflows, 7]), expected);
+    let first = [&[overflows][..], &plain].concat();
+    let score = Score { logprob_micros: 0, alternatives: List::default() };
+    let claimed = Scored { prompt: List::new(vec![score; first.len() - 1]).unwrap(), tokens: List::default() };
+    assert_eq!(language.check_scored(&first, &scored(0), &claimed, Finish::Length).unwrap_err(), expected);
+}
