@@ -137,6 +137,14 @@ impl Rules {
     pub fn scores_prompt(&self) -> bool {
         self.scores_prompt
     }
+
+    /// Memory, in bytes, that what keeps the answer in its form may come to take.
+    pub fn guide_bytes(&self) -> usize {
+        match &self.guidance {
+            Guidance::Guided(guide) => guide.bytes(),
+            Guidance::Free | Guidance::Away => 0,
+        }
+    }
 }
 
 impl<'a> Course<'a> {

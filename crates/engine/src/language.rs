@@ -285,7 +285,10 @@ impl LanguageModel {
             return Err(RunError::BiasToken { token: bias.token, vocabulary });
         }
         let guide = match &parameters.constraint {
-            Some(constraint) => Some(self.grammars()?.guide(constraint)?),
+            Some(constraint) => {
+                let tokens = (parameters.max_tokens as usize).min(self.context);
+                Some(self.grammars()?.guide(constraint)?.for_tokens(tokens))
+            }
             None => None,
         };
         Ok(Rules::new(parameters, guide))

@@ -455,6 +455,36 @@ fn memory_is_promised_before_a_text_begins_and_is_never_exceeded() {
 }
 
 #[test]
+fn a_guide_has_its_share_of_the_memory_until_its_text_has_ended() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let pattern = Constraint::Regex(protocol::Text::new("(yes|no), [0-9]{2}").unwrap());
+    let form = |max_tokens| Parameters { constraint: Some(pattern.clone()), max_tokens, ..sampled(3) };
+    let guided = |max_tokens| Job { parameters: form(max_tokens), ..job(9, 3) };
+    // So much for any, and 16 KiB for each token that it may have: as many as the context has, whatever is asked for.
+    let share = |tokens: usize| (128 << 20) + (tokens << 14);
+    let page = language.plan().lane_bytes(PAGE);
+    let limits = Limits { memory_bytes: 2 * (share(40) + page) - 1, ..LIMITS };
+    let mut hand = Hand::new(language, limits);
+    let jobs = [guided(40), guided(40)];
+    let mut streams: Vec<Stream> = jobs.iter().map(|job| hand.submit(job)).collect();
+    let counts = hand.step();
+    assert_eq!((counts.running, counts.waiting, counts.reserved_bytes), (1, 1, share(40) + page));
+    let mut free = hand.submit(&job(5, 1));
+    hand.finish();
+    for (stream, job) in streams.iter_mut().zip(&jobs) {
+        assert_eq!(heard(stream).unwrap(), alone(language, job));
+    }
+    assert_eq!((heard(&mut free).unwrap(), hand.batch.counts().reserved_bytes), (alone(language, &job(5, 1)), 0));
+    let limits = Limits { memory_bytes: share(0), ..LIMITS };
+    for (max_tokens, tokens) in [(1, 1), (CONTEXT as u32, CONTEXT), (u32::MAX, CONTEXT)] {
+        let needed = share(tokens) + language.plan().lane_bytes((9 + tokens).min(CONTEXT));
+        let refused = ticket(language, guided(max_tokens), limits, &hand.desk).err();
+        assert_eq!(refused, Some(ServeError::TooLarge { needed, limit: share(0) }));
+    }
+}
+
+#[test]
 fn what_was_read_before_is_not_read_again_and_says_the_same() {
     for kind in KINDS {
         let model = model(kind);
