@@ -40,6 +40,9 @@ pub struct LanguageModel {
 #[derive(Default)]
 pub(crate) struct Pool<T>(Mutex<Vec<T>>);
 
+/// Most that the keys and values of one text may take, in bytes: half of the address space that a judge has at least. Part of the meaning, as
+/// a longer text has no answer: whoever could make one that no judge has the memory for would lie unrefuted.
+pub const LANE_BYTES_MAX: usize = 1 << 31;
 /// Most that a pool keeps.
 const POOL_MAX: usize = 8;
 
@@ -132,17 +135,16 @@ impl LanguageModel {
     pub(crate) fn load(graph: Checked, language: Language, level: Level, threads: Threads) -> Result<Self, LoadError> {
         let vocabulary = graph.graph().inputs.first().map_or(0, |input| input.interval.high as usize + 1);
         let prompter = Prompter::load(&language.tokenizer, &language.template, vocabulary)?;
-        let context = graph.rows_max();
-        let work = graph.work();
+        let (work, rows_max) = (graph.work(), graph.rows_max());
         let plan = Plan::new(graph, level, threads);
+        let context = context(&plan, rows_max);
         let (grammars, spaces, samplers) = (OnceLock::new(), Pool::default(), Pool::default());
         let work_max = u64::MAX;
         Ok(Self { plan, prompter, language, vocabulary, context, work, work_max, grammars, spaces, samplers })
     }
 
     pub(crate) fn within(self, work_max: u64) -> Self {
-        // A context of one token takes no prompt at all, as a prompt leaves one for the answer.
-        let context = self.work.rows_within(work_max, self.own_context()).max(1);
+        let context = context(&self.plan, self.work.rows_within(work_max, self.own_context()));
         Self { context, work_max, ..self }
     }
 
@@ -353,6 +355,12 @@ impl LanguageModel {
         self.samplers.give(sampler);
         Ok(outcome)
     }
+}
+
+/// As many of so many tokens as there is memory for. A context of one takes no prompt at all, as a prompt leaves one for
+/// the answer.
+fn context(plan: &Plan, most: usize) -> usize {
+    plan.positions_within(LANE_BYTES_MAX, most).max(1)
 }
 
 /// Refuses more work than can be judged.

@@ -455,6 +455,22 @@ fn memory_is_promised_before_a_text_begins_and_is_never_exceeded() {
 }
 
 #[test]
+fn a_text_is_no_longer_than_a_judge_has_memory_for_and_what_it_keeps_is_the_same_on_every_level() {
+    // Of both layers: 2 heads of 16 numbers for keys and 16 for values, in 2 bytes each, or in 1 and scales in 4 for each head.
+    for (kind, bytes) in KINDS.into_iter().zip([256, 256, 160]) {
+        for level in crate::Level::available() {
+            let model = support::model_with(kind, crate::Options { level, ..Default::default() });
+            let plan = model.as_language().unwrap().plan();
+            let page = bytes * PAGE;
+            assert_eq!((plan.lane_bytes(1), plan.lane_bytes(PAGE), plan.lane_bytes(PAGE + 1)), (page, page, 2 * page));
+            let most = [0, page - 1, page, 2 * page - 1, 2 * page].map(|bytes| plan.positions_within(bytes, 1_000));
+            assert_eq!(most, [0, 0, PAGE, PAGE, 2 * PAGE]);
+            assert_eq!((plan.positions_within(2 * page, 70), plan.positions_within(usize::MAX, 1_000)), (70, 1_000));
+        }
+    }
+}
+
+#[test]
 fn a_guide_has_its_share_of_the_memory_until_its_text_has_ended() {
     let model = model(KINDS[0]);
     let language = model.as_language().unwrap();
