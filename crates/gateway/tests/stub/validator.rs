@@ -138,7 +138,7 @@ async fn node_of(State(ledger): State<Shared>, Path(id): Path<String>) -> Result
 
 async fn dues(State(ledger): State<Shared>, Path(id): Path<String>) -> Noun<DuesRecord> {
     let payments = u64::try_from(ledger.lock().unwrap().payments.len()).unwrap();
-    Noun(DuesRecord { gateway: Digest::from_hex(&id).unwrap(), due: 0, paid: 0, payments, punished_until: 0 })
+    Noun(DuesRecord { payments, ..DuesRecord::none(Digest::from_hex(&id).unwrap()) })
 }
 
 /// All that was charged in windows that are closed and not paid, owed to two alike.

@@ -5,6 +5,7 @@ use protocol::{
     AccountProof, BridgeRecord, Burn, CertifiedRotation, Digest, DuesRecord, EvmAccount, EvmAddress, EvmRecord,
     EvmWord, KeyRotation, List, Payout, PayoutKind, SettlementRecord, ShareRecord, SlotProof, Version,
     bundle::{StateProof, SumStep},
+    service::GatewayCredit,
     settled::{ProvenPayout, ProvenSettlement},
 };
 
@@ -22,6 +23,7 @@ pub fn kinds() -> Vec<Kind> {
         plain("burn", vec![("plain", burn())]),
         plain("bridge_record", vec![("plain", bridge())]),
         plain("dues_record", vec![("plain", dues())]),
+        plain("gateway_credit", vec![("plain", GatewayCredit { open: 70, limit: 100 })]),
         plain("share_record", vec![("plain", share())]),
         plain("proven_settlement", vec![("plain", proven_settlement())]),
         plain("proven_payout", vec![("plain", proven_payout())]),
@@ -66,7 +68,7 @@ fn bridge() -> BridgeRecord {
 }
 
 fn dues() -> DuesRecord {
-    DuesRecord { gateway: digest("gateway"), due: 70, paid: 30, payments: 2, punished_until: 0 }
+    DuesRecord { gateway: digest("gateway"), charged: 100, due: 70, paid: 30, held: 5, payments: 2, punished_until: 0 }
 }
 
 fn share() -> ShareRecord {
