@@ -10,10 +10,10 @@ use std::{
 
 use api::{ApiError, Code};
 use network::{LedgerClient, NetworkError};
-use protocol::{Amount, Digest, service::GatewayCredit};
+use protocol::{Amount, Digest, PublicKey, service::GatewayCredit};
 use tokio::sync::Notify;
 
-use crate::shared::Shared;
+use crate::outbox::Outbox;
 
 /// Of what may be owed, up to which calls are taken.
 const TAKEN_PERCENT: Amount = 80;
@@ -42,6 +42,32 @@ impl Credit {
             .with_retry_after_s(RETRY_S))
     }
 
+    /// Asks the ledger for ever how far the gateway with this key may owe. Whose key it is never changes.
+    pub async fn keep(&self, key: &PublicKey, outbox: &Outbox, ledger: &LedgerClient, poll: Duration) {
+        let (mut node, mut hurried_at, mut was_short) = (None, None::<Instant>, false);
+        loop {
+            match look(key, ledger, &mut node).await {
+                Ok(told) => *self.lock() = Some(told),
+                // What was known stays.
+                Err(error) => tracing::debug!(%error, "failed to ask how far this gateway may owe"),
+            }
+            let (told, waiting) = (self.lock().clone(), outbox.charges());
+            let short = told.filter(|told| is_short(told, waiting));
+            if let Some(told) = short.as_ref().filter(|_| !was_short) {
+                warn(told, waiting);
+            }
+            if short.is_some() && hurried_at.is_none_or(|at| at.elapsed() >= HURRY) {
+                hurried_at = Some(Instant::now());
+                self.is_due.notify_one();
+            }
+            if was_short && short.is_none() {
+                outbox.send_again();
+            }
+            was_short = short.is_some();
+            tokio::time::sleep(poll).await;
+        }
+    }
+
     /// Returns when what is due is to be paid at once.
     pub async fn is_due(&self) {
         self.is_due.notified().await;
@@ -57,48 +83,23 @@ fn is_short(told: &GatewayCredit, waiting: Amount) -> bool {
     told.open.saturating_add(waiting) >= parts.saturating_mul(TAKEN_PERCENT)
 }
 
-/// Asks the ledger for ever.
-pub async fn keep(shared: &Shared, ledger: &LedgerClient) {
-    let (mut node, mut hurried_at, mut was_short) = (None, None::<Instant>, false);
-    loop {
-        match look(shared, ledger, &mut node).await {
-            Ok(told) => *shared.credit.lock() = Some(told),
-            // What was known stays.
-            Err(error) => tracing::debug!(%error, "failed to ask how far this gateway may owe"),
-        }
-        let (told, waiting) = (shared.credit.lock().clone(), shared.outbox.charges());
-        let short = told.filter(|told| is_short(told, waiting));
-        let is_over = was_short && short.is_none();
-        if let Some(GatewayCredit { open, limit }) = &short {
-            if !was_short {
-                tracing::warn!(
-                    open,
-                    waiting,
-                    limit,
-                    "this gateway owes nearly as much as its operator's own stake stands for; it pays what is due and takes no paid calls meanwhile; hint: its operator adds to that stake by og stake delegate"
-                );
-            }
-            if hurried_at.is_none_or(|at| at.elapsed() >= HURRY) {
-                hurried_at = Some(Instant::now());
-                shared.credit.is_due.notify_one();
-            }
-        }
-        if is_over {
-            shared.outbox.send_again();
-        }
-        was_short = short.is_some();
-        tokio::time::sleep(shared.pace.poll).await;
-    }
+fn warn(GatewayCredit { open, limit }: &GatewayCredit, waiting: Amount) {
+    tracing::warn!(
+        open,
+        waiting,
+        limit,
+        "this gateway owes nearly as much as its operator's own stake stands for; it pays what is due and takes no paid calls meanwhile; hint: its operator adds to that stake by og stake delegate"
+    );
 }
 
 async fn look(
-    shared: &Shared,
+    key: &PublicKey,
     ledger: &LedgerClient,
     node: &mut Option<Digest>,
 ) -> Result<GatewayCredit, NetworkError> {
     let gateway = match *node {
         Some(known) => known,
-        None => *node.insert(ledger.key(&shared.key.public_key()).await?.node),
+        None => *node.insert(ledger.key(key).await?.node),
     };
     ledger.credit(&gateway).await
 }

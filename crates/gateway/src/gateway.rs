@@ -10,7 +10,7 @@ use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
     counting::{Counting, Setting},
-    credit::{self, Credit},
+    credit::Credit,
     directory::Directory,
     facilitator::{self, Booth},
     fair::Fair,
@@ -195,7 +195,8 @@ impl Beside {
             let Some(desk) = shared.desk.clone() else { return };
             let payouts = payment::pay_out(Arc::clone(&desk), sender, posts, Arc::clone(&shared.credit));
             let follow = payment::follow(reads.clone(), shared.outbox.clone(), desk);
-            tokio::join!(payouts, follow, credit::keep(&shared, &reads));
+            let key = shared.key.public_key();
+            tokio::join!(payouts, follow, shared.credit.keep(&key, &shared.outbox, &reads, shared.pace.poll));
         };
         tokio::join!(outbox, desk, keep_fresh(&shared, &reads));
     }
