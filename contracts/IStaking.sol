@@ -103,6 +103,8 @@ interface IStaking {
         uint256 burned,
         address reporter
     );
+    /// What the operator owes was taken out of its own stake: free, leaving or moved.
+    event Collected(bytes32 indexed node, uint256 coins, address to);
     event Jailed(bytes32 indexed node, uint32 until);
     event Unjailed(bytes32 indexed node);
     event Tombstoned(bytes32 indexed node);

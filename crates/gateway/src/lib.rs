@@ -9,6 +9,7 @@ mod aside;
 mod checks;
 mod counter;
 mod counting;
+mod credit;
 mod delivery;
 mod directory;
 mod facilitator;

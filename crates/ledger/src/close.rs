@@ -22,6 +22,8 @@ const DUE_MAX: usize = 256;
 
 /// Closes the open epoch and opens the next, which covers no block yet.
 pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
+    // Before a verdict can take of what left.
+    present.hold_for_debts();
     recount(present);
     end_challenges(present);
     question(present);

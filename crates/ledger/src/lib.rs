@@ -26,6 +26,7 @@ mod close;
 mod closed;
 mod committee;
 mod content;
+mod credit;
 mod duty;
 mod epochs;
 mod event;

@@ -1,7 +1,7 @@
 //! The state: every table, the EVM beside them, and the money that is locked.
 //!
-//! Stakes, bonds and rewards are the staking module's, in the EVM. What is allocated and not free yet is at `LOCKED` there: it
-//! moves only as epochs close (`close`), together with the record that says whose it is.
+//! Stakes, bonds and rewards are the staking module's, in the EVM. What is allocated and not free yet is at `LOCKED` there, and what is held
+//! for gateways' debts: each moves only together with the record that says whose it is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -270,7 +270,8 @@ impl State {
 
     /// What is locked, added up from the records that say whose it is.
     pub fn locked(&self) -> Amount {
-        self.allocations.rows().map(AllocationRecord::locked).fold(0, Amount::saturating_add)
+        let held = self.dues.rows().map(|dues| dues.held);
+        self.allocations.rows().map(AllocationRecord::locked).chain(held).fold(0, Amount::saturating_add)
     }
 
     /// What governance may change, as it holds now.

@@ -10,7 +10,7 @@ use std::{
 
 use protocol::{
     AllocationRecord, Digest, DuesRecord, EvmAddress, ShareRecord,
-    service::{CertifiedEpoch, ReceiptView},
+    service::{CertifiedEpoch, GatewayCredit, ReceiptView},
 };
 
 use crate::{
@@ -31,6 +31,11 @@ impl LedgerClient {
     /// Where a gateway stands with those whom it owes.
     pub async fn dues(&self, gateway: &Digest) -> Result<DuesRecord, NetworkError> {
         self.agreed(&format!("dues/{gateway}"), |url| async move { self.client.get(&url).await }).await
+    }
+
+    /// How far a gateway may owe, and how far it does.
+    pub async fn credit(&self, gateway: &Digest) -> Result<GatewayCredit, NetworkError> {
+        self.agreed(&format!("dues/{gateway}/credit"), |url| async move { self.client.get(&url).await }).await
     }
 
     /// A page of those whom a gateway owes, behind `after`.
@@ -228,8 +233,7 @@ mod tests {
         for payments in payments.iter().copied() {
             let dues = move |Path(id): Path<String>| async move {
                 let gateway = Digest::from_hex(&id).ok_or(StatusCode::BAD_REQUEST)?;
-                let record =
-                    DuesRecord { gateway, due: 1, paid: 0, payments: payments.unwrap_or(0), punished_until: 0 };
+                let record = DuesRecord { payments: payments.unwrap_or(0), ..DuesRecord::none(gateway) };
                 payments.map(|_| Noun(record)).ok_or(StatusCode::NOT_FOUND)
             };
             let router = Router::new().route("/dues/{gateway}", get(dues));

@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     "dues_record.json",
     "epoch_record.json",
     "frame.json",
+    "gateway_credit.json",
     "key_record.json",
     "key_rotation.json",
     "model_record.json",

@@ -10,7 +10,7 @@ use network::{
     },
     nouns,
 };
-use protocol::{DuesRecord, EvmAddress};
+use protocol::{DuesRecord, EvmAddress, service::GatewayCredit};
 
 use crate::{
     desk::{Desk, Shared, digest, named_address},
@@ -47,6 +47,11 @@ pub(crate) async fn allocations(State(desk): Shared) -> Response {
 /// What a gateway owes and has paid: nothing yet where it never charged.
 pub(crate) async fn dues(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<DuesRecord>, Answer> {
     Ok(Noun(desk.node.ledger().dues(&digest(&id)?)))
+}
+
+/// How far it may owe, and how far it does.
+pub(crate) async fn credit(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<GatewayCredit>, Answer> {
+    Ok(Noun(desk.node.ledger().credit(&digest(&id)?)))
 }
 
 /// Those whom it owes.

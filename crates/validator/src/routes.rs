@@ -78,6 +78,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/rotations", get(settlements::rotations))
         .route("/payouts/{account}/{from}", get(settlements::payouts))
         .route("/dues/{gateway}", get(pages::dues))
+        .route("/dues/{gateway}/credit", get(pages::credit))
         .route("/dues/{gateway}/shares", get(pages::shares))
         .route("/dues/{gateway}/shares/after/{payee}", get(pages::shares_after))
         .route("/owed/{account}", get(pages::owed))

@@ -195,6 +195,8 @@ async fn paid_for(
     if price.is_free() {
         return Ok(None);
     }
+    // What is paid for must get onto the ledger.
+    shared.credit.admit(shared.outbox.charges()).map_err(Unpaid::Error)?;
     let bytes = body.clone();
     let digested = aside(bytes.len(), move || (bill::digest(endpoint, &bytes), bytes)).await.map_err(Unpaid::Error)?;
     let brought = read_payment(headers);

@@ -5,6 +5,7 @@ use protocol::{
     AccountProof, AllocationRecord, BridgeRecord, Burn, CertifiedRotation, Digest, DuesRecord, EvmAccount, EvmAddress,
     EvmRecord, EvmWord, KeyRotation, List, Payout, PayoutKind, SettlementRecord, ShareRecord, SlotProof, Text, Version,
     bundle::{StateProof, SumStep},
+    service::GatewayCredit,
     settled::{ProvenPayout, ProvenSettlement},
 };
 
@@ -22,6 +23,7 @@ pub fn kinds() -> Vec<Kind> {
         plain("burn", vec![("plain", burn())]),
         plain("bridge_record", vec![("plain", bridge())]),
         plain("dues_record", vec![("plain", dues())]),
+        plain("gateway_credit", vec![("plain", GatewayCredit { open: 70, limit: 100 })]),
         plain("share_record", vec![("plain", share())]),
         plain("allocation_record", vec![("plain", allocation())]),
         plain("proven_settlement", vec![("plain", proven_settlement())]),
@@ -67,7 +69,7 @@ fn bridge() -> BridgeRecord {
 }
 
 fn dues() -> DuesRecord {
-    DuesRecord { gateway: digest("gateway"), due: 70, paid: 30, payments: 2, punished_until: 0 }
+    DuesRecord { gateway: digest("gateway"), charged: 100, due: 70, paid: 30, held: 5, payments: 2, punished_until: 0 }
 }
 
 fn share() -> ShareRecord {
