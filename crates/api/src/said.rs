@@ -218,3 +218,88 @@ impl Reading {
         Said { thought, thought_tokens, text, calls, tokens, last: Part::default(), end, answered }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HERMES: &str = "<tool_call> </think>";
+    const GENERIC: &str = "</think>";
+
+    fn reading(template: &str, is_begun: bool, stops: &[&str]) -> Reading {
+        let thinks = Thinking::of(template).map(|way| (way, is_begun));
+        let manner = Manner { calls: Some(Family::of(template)), thinks, is_kept: true };
+        Reading::new(stops.iter().copied(), manner, "seed")
+    }
+
+    /// What came of pieces and marks: the whole, and all parts together.
+    fn read(mut reading: Reading, tokens: &[(&str, Option<&'static str>)]) -> Reading {
+        let mut all = Part::default();
+        let mut add = |part: Part| {
+            all.thought.push_str(&part.thought);
+            all.text.push_str(&part.text);
+            assert_eq!(part.calls_before, all.calls.len());
+            all.calls.extend(part.calls);
+        };
+        tokens.iter().for_each(|(text, mark)| add(reading.push(text, *mark, None)));
+        add(reading.finish());
+        assert_eq!(all, reading.whole);
+        reading
+    }
+
+    fn told(reading: &Reading) -> (&str, &str, Vec<&str>) {
+        let Part { thought, text, calls, .. } = &reading.whole;
+        (thought, text, calls.iter().map(|call| &call.name[..]).collect())
+    }
+
+    #[test]
+    fn a_call_behind_thoughts_is_one_also_where_calls_open_only_at_the_start() {
+        let text = "<think>{\"name\":\"no\"}</think>\n\n{\"name\":\"now\"}";
+        let read = read(reading(GENERIC, false, &[]), &[(text, None)]);
+        assert_eq!(told(&read), ("{\"name\":\"no\"}", "", vec!["now"]));
+    }
+
+    #[test]
+    fn a_stop_text_is_looked_for_in_what_tokens_say_and_a_mark_behind_it_opens_nothing() {
+        let tokens = [("a", None), ("EN", None), ("", Some("<tool_call>")), ("D{\"name\":\"now\"}", None)];
+        assert_eq!(told(&read(reading(HERMES, false, &["END"]), &tokens)), ("", "a", vec![]));
+        assert_eq!(told(&read(reading(HERMES, false, &["EN!"]), &tokens)), ("", "aEND{\"name\":\"now\"}", vec![]));
+        let tokens = [("a", None), ("", Some("<tool_call>")), ("{\"name\":\"now\"}", None), ("", Some("</tool_call>"))];
+        assert_eq!(told(&read(reading(HERMES, false, &["END"]), &tokens)), ("", "a", vec!["now"]));
+    }
+
+    #[test]
+    fn tokens_of_thoughts_are_counted_with_their_marks_and_their_scores_are_not_told() {
+        let scored = || Some(SaidToken { text: "x".to_owned(), logprob_micros: Some(-1), alternatives: Vec::new() });
+        let mut reading = reading(GENERIC, true, &[]);
+        let parts = ["hm", "</think>", "\n", "Two"].map(|text| reading.push(text, None, scored()));
+        assert_eq!(parts.map(|part| part.tokens.len()), [0, 0, 1, 1]);
+        assert_eq!(reading.thought_tokens, 2);
+    }
+
+    #[test]
+    fn parts_that_were_told_are_not_kept() {
+        let manner = Manner { calls: Some(Family::of(HERMES)), thinks: None, is_kept: false };
+        let mut reading = Reading::new([], manner, "seed");
+        let part = reading.push("a<tool_call>{\"name\":\"now\"}</tool_call>", None, None);
+        assert_eq!((part.text.as_str(), part.calls.len(), reading.call_count), ("a", 1, 1));
+        assert_eq!(reading.whole, Part::default());
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_is_read_the_same_however_it_is_cut(
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..8), is_begun: bool,
+        ) {
+            let text = "<think>\na < b\n</think>\n\nSo.<tool_call>\n{\"name\":\"now\"}\n</tool_call>";
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|cut| (&text[cut[0]..cut[1]], None)).collect();
+            let read = read(reading(HERMES, is_begun, &[]), &pieces);
+            prop_assert_eq!(told(&read), ("a < b\n", "So.", vec!["now"]));
+        }
+    }
+}

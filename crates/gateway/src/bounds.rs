@@ -10,7 +10,7 @@ use protocol::{
 use crate::worker_error::Setback;
 
 /// Most text of one answer: 64 bytes a token of the longest one, though a token may have more.
-pub const ANSWER_TEXT_BYTES_MAX: usize = 4 << 20;
+const ANSWER_TEXT_BYTES_MAX: usize = 4 << 20;
 
 /// How large an answer is so far.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Size {
     pub fn token(&mut self, parameters: &Parameters, frame: &TokenFrame) -> Result<(), Setback> {
         self.text = self.text.saturating_add(frame.text.len());
         if self.text > ANSWER_TEXT_BYTES_MAX {
-            return Err(Setback::Overlong);
+            return Err(Setback::Overlong { bytes_max: ANSWER_TEXT_BYTES_MAX });
         }
         let score = frame.score.as_ref().map_or(Ok(0), |score| score_bytes(parameters, score))?;
         self.open(score)
@@ -150,6 +150,6 @@ mod tests {
         for _ in 0..ANSWER_TEXT_BYTES_MAX / long.len() {
             assert_eq!(size.token(&request.parameters, &frame(&long, None)), Ok(()));
         }
-        assert_eq!(size.token(&request.parameters, &frame("a", None)), Err(Setback::Overlong));
+        assert_eq!(size.token(&request.parameters, &frame("a", None)), Err(Setback::Overlong { bytes_max: 4_194_304 }));
     }
 }

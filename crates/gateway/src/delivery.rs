@@ -352,14 +352,14 @@ impl Delivery {
                 lease.failed();
             }
             // An honest no; one that is not is outvoted by the next worker. What is too long here is no worker's doing.
-            Setback::Refused(_) | Setback::Overlong => {}
+            Setback::Refused(_) | Setback::Overlong { .. } => {}
         }
     }
 
     /// Remembers a setback and says whether what was given out is void; an error where asking others is pointless.
     fn note(&mut self, setback: Setback) -> Result<bool, ApiError> {
         // Another worker would say as much.
-        let is_overlong = setback == Setback::Overlong;
+        let is_overlong = matches!(setback, Setback::Overlong { .. });
         self.setbacks.push(setback);
         let is_void = !self.is_streamed && (!self.tokens.is_empty() || self.prompt_scores.is_some());
         if !self.is_streamed {

@@ -3,7 +3,7 @@
 use api::{ApiError, Code};
 use protocol::service::{FailedFrame, Failure};
 
-use crate::{bounds::ANSWER_TEXT_BYTES_MAX, checks::Lie};
+use crate::checks::Lie;
 
 /// Why one worker's attempt came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,9 @@ pub enum Setback {
     Lied(Lie),
     Refused(FailedFrame),
     /// The answer has more text than is held of one here.
-    Overlong,
+    Overlong {
+        bytes_max: usize,
+    },
 }
 
 impl Setback {
@@ -26,7 +28,7 @@ impl Setback {
                 Failure::BadRequest | Failure::ContextTooLong => true,
                 Failure::UnknownModel | Failure::Unauthorised | Failure::Busy | Failure::Internal => false,
             },
-            Self::Overlong => true,
+            Self::Overlong { .. } => true,
             Self::Broken(_) | Self::Differs | Self::Lied(_) => false,
         }
     }
@@ -37,7 +39,7 @@ impl Setback {
             Self::Differs => "two workers gave different tokens".to_owned(),
             Self::Lied(lie) => format!("a worker's receipt was false: {lie}"),
             Self::Refused(frame) => frame.message[..].to_owned(),
-            Self::Overlong => "the answer is too long".to_owned(),
+            Self::Overlong { bytes_max } => format!("the answer has more than {bytes_max} bytes of text"),
         }
     }
 }
@@ -48,8 +50,9 @@ pub fn give_up(setbacks: &[Setback], streamed: usize) -> ApiError {
         let none = ApiError::new(Code::NoWorker, "No worker that serves this model can be reached now.");
         return none.with_retry_after_s(2);
     };
-    if *last == Setback::Overlong {
-        return overlong();
+    if let Setback::Overlong { bytes_max } = last {
+        let message = format!("The answer has more than {bytes_max} bytes of text, the most that is held of one here.");
+        return ApiError::new(Code::RequestTooLarge, message).with_hint("ask for fewer tokens");
     }
     if streamed > 0 {
         let message =
@@ -74,15 +77,11 @@ pub fn give_up(setbacks: &[Setback], streamed: usize) -> ApiError {
 pub fn refused_late(setbacks: &[Setback], streamed: usize) -> ApiError {
     let refusal = setbacks.iter().find_map(|setback| match setback {
         Setback::Refused(frame) if setback.is_about_the_request() => Some(frame),
-        Setback::Refused(_) | Setback::Broken(_) | Setback::Differs | Setback::Lied(_) | Setback::Overlong => None,
+        Setback::Refused(_) | Setback::Broken(_) | Setback::Differs | Setback::Lied(_) | Setback::Overlong { .. } => {
+            None
+        }
     });
     refusal.map_or_else(|| give_up(setbacks, streamed), about_the_request)
-}
-
-fn overlong() -> ApiError {
-    let message =
-        format!("The answer has more than {ANSWER_TEXT_BYTES_MAX} bytes of text, the most that is held of one here.");
-    ApiError::new(Code::RequestTooLarge, message).with_hint("ask for fewer tokens")
 }
 
 fn about_the_request(frame: &FailedFrame) -> ApiError {
