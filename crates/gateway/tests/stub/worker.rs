@@ -71,6 +71,8 @@ pub enum Behaviour {
     Utters(&'static str),
     /// Scores what nobody asked to be scored.
     Scores,
+    /// Changes what it says of a token's alternatives.
+    Names(fn(&mut Vec<Alternative>)),
     /// Sends bytes that are no frame.
     Garbles,
 }
@@ -242,6 +244,15 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
             send(frames, &word(request, token, text)).await?;
         }
         return Ok(Some(said(request, tokens)));
+    }
+    if let Behaviour::Names(change) = behaviour {
+        let (token, text) = bytes_as_tokens("a").remove(0);
+        let mut score = scored(token, request.parameters.scores);
+        let mut alternatives = score.alternatives.into_inner();
+        change(&mut alternatives);
+        score.alternatives = List::new(alternatives).unwrap();
+        send(frames, &Frame::Token(TokenFrame { token, text: Text::new(text).unwrap(), score: Some(score) })).await?;
+        return Ok(Some(said(request, vec![token])));
     }
     if let Behaviour::Says(say) = behaviour {
         for (token, text) in say(SENTENCE) {
