@@ -115,9 +115,10 @@ async fn scores_are_told_in_the_words_of_the_models_tokenizer() {
 
 #[tokio::test]
 async fn a_worker_that_names_more_alternatives_than_were_asked_for_or_one_twice_has_failed() {
+    type Lie = fn(&mut Vec<Alternative>);
     let hub = hub(support::artefact(LanguageKind::Integer)).await;
     let (stage, body) = stage(Behaviour::Honest, &hub).await;
-    let lies: [(fn(&mut Vec<Alternative>), &str); 2] = [
+    let lies: [(Lie, &str); 2] = [
         (|named| named.push(Alternative { token: 99, logprob_micros: 0 }), "3 alternatives to a token, at most 2"),
         (|named| named[1] = named[0].clone(), "named an alternative twice"),
     ];
