@@ -30,4 +30,4 @@ pub use ledger_client::{
     AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, Progress, ReceiptIds, SHARES_A_PAGE, Sender,
 };
 pub use origins::{OriginError, Origins};
-pub use server::{Encoded, Limits, Noun, Server, nouns};
+pub use server::{Encoded, Limits, Noun, Peer, Server, nouns};
