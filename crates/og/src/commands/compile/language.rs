@@ -19,6 +19,7 @@ use serde_json::Value;
 use storage::Incoming;
 
 use super::{
+    artefact,
     measured::{self, Parts},
     read, read_text, sampling, split, template,
 };
@@ -26,7 +27,6 @@ use crate::cli::ModelCompile;
 
 /// Most tokens of an answer where nobody says it: each call that names none reserves and is quoted for so many.
 const ANSWER_TOKENS: u32 = 2_048;
-const ARTEFACT_BYTES_MAX: u64 = 1 << 42;
 
 /// What is said of a compiled model beside what its artefact says of itself.
 #[derive(Default)]
@@ -126,23 +126,14 @@ fn rotation_note(settings: &Settings) -> Option<String> {
 
 /// Compiles with packed weights kept in a file, then copies them behind the manifest.
 fn write(out: &Path, files: &CheckpointFiles, name: &str, options: &CompileOptions) -> Result<()> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut packed = Incoming::new(folder, ARTEFACT_BYTES_MAX)?;
+    let mut packed = Incoming::new(artefact::folder(out), artefact::BYTES_MAX)?;
     let mut keep = |bytes: Bytes| -> std::io::Result<Bytes> {
         let start = usize::try_from(packed.length()).map_err(std::io::Error::other)?;
         packed.write(&bytes).map_err(std::io::Error::other)?;
         Ok(packed.bytes().map_err(std::io::Error::other)?.slice(start..start + bytes.len()))
     };
     let model = compile_with(files, name, options, &mut keep)?;
-    let mut artefact = Incoming::new(folder, ARTEFACT_BYTES_MAX)?;
-    let mut written = Ok(());
-    model.pieces(&mut |piece| {
-        if written.is_ok() {
-            written = artefact.write(piece);
-        }
-    });
-    written?;
-    Ok(artefact.keep(out)?)
+    artefact::write(out, &model)
 }
 
 fn of_gguf(options: &ModelCompile) -> Result<Sources> {

@@ -1,9 +1,11 @@
 //! `og model compile`: weights to an artefact. The same files give the same bytes on every machine.
 
+mod artefact;
 mod language;
 mod measured;
 mod onnx;
 mod sampling;
+mod sidecars;
 mod split;
 mod template;
 
@@ -35,8 +37,8 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
     } else if options.template.is_some() {
         bail!("nobody chats with an ONNX model; hint: leave --template out");
     } else {
-        let (artefact, of) = onnx::compile(options, &name)?;
-        storage::write_file(&options.out, &artefact)?;
+        let (model, of) = onnx::compile(options, &name)?;
+        artefact::write(&options.out, &model)?;
         fidelity = of;
     }
     let artefact = storage::map_file(&options.out)?;
