@@ -19,9 +19,9 @@ use serde_json::Value;
 use storage::Incoming;
 
 use super::{
-    artefact,
+    artefact, json,
     measured::{self, Parts},
-    read, read_text, sampling, split, template,
+    read, read_text, sampling, sentences, split, template,
 };
 use crate::cli::ModelCompile;
 
@@ -209,6 +209,7 @@ fn no_number(name: &str, value: &Value, expected: &str) -> String {
 }
 
 fn of_folder(options: &ModelCompile) -> Result<Sources> {
+    sentences::check(&options.source)?;
     let file = |name: &str| options.source.join(name);
     let optional = |name: &str| file(name).exists().then(|| read(&file(name))).transpose();
     let tokenizer_config = optional("tokenizer_config.json")?;
@@ -235,13 +236,6 @@ fn of_folder(options: &ModelCompile) -> Result<Sources> {
         calibration,
         generation,
     })
-}
-
-/// What a file beside the weights says; null where there is none.
-fn json(name: &str, bytes: Option<&[u8]>) -> Result<Value> {
-    let Some(bytes) = bytes else { return Ok(Value::Null) };
-    serde_json::from_slice(bytes)
-        .with_context(|| format!("{name} is not JSON; hint: take it anew from where the model is from"))
 }
 
 /// One token, or a list of them; what is neither is left to `config.json`.

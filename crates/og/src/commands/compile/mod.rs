@@ -5,6 +5,7 @@ mod language;
 mod measured;
 mod onnx;
 mod sampling;
+mod sentences;
 mod sidecars;
 mod split;
 mod template;
@@ -13,7 +14,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use engine::Model;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::show;
 use crate::cli::{CacheChoice, Common, ModelCompile};
@@ -91,6 +92,13 @@ fn stem(path: &Path) -> Result<String> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(storage::read_file(path, FILE_BYTES_MAX)?)
+}
+
+/// What a file beside the weights says; null where there is none.
+fn json(name: &str, bytes: Option<&[u8]>) -> Result<Value> {
+    let Some(bytes) = bytes else { return Ok(Value::Null) };
+    serde_json::from_slice(bytes)
+        .with_context(|| format!("{name} is not JSON; hint: take it anew from where the model is from"))
 }
 
 fn read_text(path: &Path) -> Result<String> {
