@@ -7,8 +7,8 @@
 use super::error::OnnxError;
 use super::wire::{Content, Field, Reader};
 
-/// Largest file that is read, in bytes.
-pub const FILE_BYTES_MAX: usize = 256 << 20;
+/// Largest file that is read, in bytes: what protobuf allows a message.
+pub const FILE_BYTES_MAX: usize = (2 << 30) - 1;
 /// Most nodes, initializers, inputs or outputs of a graph.
 pub const GRAPH_ITEMS_MAX: usize = 16_384;
 /// Most inputs, outputs or attributes of a node.
