@@ -84,6 +84,23 @@ mod tests {
         }
     }
 
+    /// A default network lets a program have 2^36 units a second for 7.5 s, at 64 for an operation.
+    #[test]
+    fn encoders_of_usual_sizes_are_within_a_default_network() {
+        let of = |sizes| Price::Tiles.operations(1, sizes);
+        let encoder = |tokens: usize, width: usize, heads: usize, layers: u64| {
+            let linear = 4 * of([tokens, width, width]);
+            let feed = of([tokens, width, 4 * width]) + of([tokens, 4 * width, width]);
+            let attention = of([tokens, width / heads, tokens]) + of([tokens, tokens, width / heads]);
+            layers * (linear + feed + heads as u64 * attention)
+        };
+        // BERT-base, ViT-B/16 and ViT-L/16; what is left is for all that is no product.
+        for (sizes, spent) in [((512, 768, 12, 12), 72), ((197, 768, 12, 12), 26), ((197, 1_024, 16, 24), 93)] {
+            let (tokens, width, heads, layers) = sizes;
+            assert_eq!(encoder(tokens, width, heads, layers) * 100 / ((15 << 35) / PROGRAM_OPERATION), spent);
+        }
+    }
+
     #[test]
     fn kernels_take_nothing_but_binary32() {
         let of = |element: Element| Array::zeros(element, &[2]).unwrap();
