@@ -21,7 +21,14 @@ const RUNS: usize = 5;
 enum Case {
     /// Rows, inner places and columns, and of how many products.
     Product([usize; 3], usize),
-    Image { image: [usize; 3], outputs: usize, kernel: usize, groups: usize, stride: i64, pad: i64 },
+    Image {
+        image: [usize; 3],
+        outputs: usize,
+        kernel: usize,
+        groups: usize,
+        stride: i64,
+        pad: i64,
+    },
 }
 
 fn image(image: [usize; 3], outputs: usize, kernel: usize, groups: usize, stride: i64) -> Case {
