@@ -12,7 +12,8 @@ interface IGovernance {
     ///  3 revoke a measurement: subject its digest
     ///  4 accept a vendor: value its number (1 AWS Nitro, 2 AMD SEV-SNP, 3 Intel TDX, 4 NVIDIA)
     ///  5 revoke a vendor: value its number
-    ///  6 new rules: subject their name, value the height from which they hold; zero takes back what is not in force
+    ///  6 new rules: subject their name, value the height from which they hold, or from the end of the notice after their
+    ///    execution if that is later (`UpgradeScheduled` and `upgrades` say which); zero takes back what is not in force
     ///  7 set the guardian: subject its address as a word; zero for none
     struct Action {
         uint8 kind;
@@ -47,6 +48,7 @@ interface IGovernance {
 
     struct Upgrade {
         bytes32 rules;
+        /// The first that they hold for, of which the proposal may have asked for an earlier one; zero if taken back.
         uint256 height;
     }
 
@@ -84,6 +86,7 @@ interface IGovernance {
     error NoVotes(address voter);
     error VendorUnknown(uint256 vendor);
     error NotTrusted(bytes32 subject);
+    /// Of a proposal: what is executed later than was thought is put off instead.
     error UpgradeTooSoon(uint256 height, uint256 least);
     error UpgradeInForce(bytes32 rules, uint256 height);
     error UpgradeUnknown(bytes32 rules);

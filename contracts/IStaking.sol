@@ -27,13 +27,20 @@ interface IStaking {
 
     /// What a delegator wants to know about a node before it trusts it; counted since its registration.
     struct Facts {
-        uint64 signed;
+        /// Blocks that a validator proposed, and those that it missed to its part of them; nothing counts its votes.
+        uint64 proposed;
         uint64 missed;
+        /// Of a worker's receipts: auditors' reports that they hold, and receipts that fell.
         uint64 auditsPassed;
         uint64 auditsFailed;
+        /// Times that it was slashed for a receipt that was refuted, and for anything.
         uint64 refuted;
         uint64 slashes;
+        /// Coins that it lost, its bonds among them.
         uint256 slashed;
+        /// An auditor's reports that receipts hold, and those of them that it was slashed for.
+        uint64 reports;
+        uint64 falseReports;
     }
 
     struct Position {
@@ -96,6 +103,8 @@ interface IStaking {
         uint256 burned,
         address reporter
     );
+    /// What the operator owes was taken out of its own stake: free, leaving or moved.
+    event Collected(bytes32 indexed node, uint256 coins, address to);
     event Jailed(bytes32 indexed node, uint32 until);
     event Unjailed(bytes32 indexed node);
     event Tombstoned(bytes32 indexed node);

@@ -1,7 +1,8 @@
-// Compiles the contracts of src/ into artefacts/; with --check, says whether the files there are what the sources compile to.
+// Compiles the contracts of src/ into artefacts/, and the interfaces beside this file into abi/, as clients read them; with --check, says
+// whether the files there are what the sources compile to.
 // Must lie beside its packages (package.json): `cargo xtask test` and `compile.sh` place it there.
 // usage: node compile.mjs <folder of the contracts> [--check]
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import solc from "solc";
@@ -13,12 +14,13 @@ const packages = join(dirname(fileURLToPath(import.meta.url)), "node_modules");
 // What is written down of a contract: what a user needs to call it, what makes it, and what then lies at its address.
 const contracts = JSON.parse(readFileSync(join(here, "contracts.json"), "utf8"));
 
+// The interfaces have no code, but whoever includes one must be able to.
+const interfaces = readdirSync(here).filter((name) => name.endsWith(".sol")).sort();
 const sources = {};
 for (const name of readdirSync(join(here, "src")).sort()) {
   sources[`src/${name}`] = { content: readFileSync(join(here, "src", name), "utf8") };
 }
-// The modules' interfaces have no code, but whoever includes one must be able to.
-for (const name of readdirSync(here).filter((name) => name.endsWith(".sol")).sort()) {
+for (const name of interfaces) {
   sources[name] = { content: readFileSync(join(here, name), "utf8") };
 }
 const input = {
@@ -50,7 +52,9 @@ if (bad.length > 0) {
   process.exit(1);
 }
 
-const files = {};
+// A line an entry, so that a change shows as one.
+const lines = (abi) => `[\n${abi.map((entry) => JSON.stringify(entry)).join(",\n")}\n]\n`;
+const artefacts = {};
 for (const [name, source] of Object.entries(contracts)) {
   const made = output.contracts[`src/${source}`]?.[name];
   if (!made) throw new Error(`src/${source} has no contract ${name}`);
@@ -60,29 +64,43 @@ for (const [name, source] of Object.entries(contracts)) {
   }
   const size = deployedBytecode.object.length / 2;
   if (size > 24576) throw new Error(`${name} has ${size} bytes of code, 24576 at most`);
-  files[`${name}.abi.json`] = `[\n${made.abi.map((entry) => JSON.stringify(entry)).join(",\n")}\n]\n`;
-  files[`${name}.init.hex`] = bytecode.object;
-  files[`${name}.code.hex`] = deployedBytecode.object;
+  artefacts[`${name}.abi.json`] = lines(made.abi);
+  artefacts[`${name}.init.hex`] = bytecode.object;
+  artefacts[`${name}.code.hex`] = deployedBytecode.object;
+}
+const abis = {};
+for (const source of interfaces) {
+  for (const [name, { abi }] of Object.entries(output.contracts[source] ?? {})) {
+    if (`${name}.json` in abis) throw new Error(`${source} has an interface ${name}, and so has another file`);
+    abis[`${name}.json`] = lines(abi);
+  }
 }
 
-const folder = join(here, "artefacts");
-if (check) {
-  const stale = Object.keys(files).filter((file) => {
-    try {
-      return readFileSync(join(folder, file), "utf8") !== files[file];
-    } catch {
-      return true;
-    }
-  });
-  const foreign = readdirSync(folder).filter((file) => !(file in files));
-  if (stale.length + foreign.length > 0) {
-    console.error(`not what the sources compile to: ${[...stale, ...foreign].join(", ")}`);
-    console.error("hint: contracts/compile.sh writes them anew");
-    process.exit(1);
+function read(file) {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
   }
-} else {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder);
-  for (const [file, text] of Object.entries(files)) writeFileSync(join(folder, file), text);
 }
-console.log(`${Object.keys(contracts).length} contracts: ok`);
+const folders = { artefacts, abi: abis };
+const wrong = [];
+for (const [name, files] of Object.entries(folders)) {
+  const folder = join(here, name);
+  if (check) {
+    const found = existsSync(folder) ? readdirSync(folder) : [];
+    const stale = Object.keys(files).filter((file) => read(join(folder, file)) !== files[file]);
+    const foreign = found.filter((file) => !(file in files));
+    wrong.push(...[...stale, ...foreign].map((file) => `${name}/${file}`));
+  } else {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(folder, file), text);
+  }
+}
+if (wrong.length > 0) {
+  console.error(`not what the sources compile to: ${wrong.join(", ")}`);
+  console.error("hint: contracts/compile.sh writes them anew");
+  process.exit(1);
+}
+console.log(`${Object.keys(contracts).length} contracts and ${Object.keys(abis).length} interfaces: ok`);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compiles the contracts into artefacts/, with the compiler that package-lock.json pins, installed under the build folder.
+# Compiles the contracts into artefacts/ and the interfaces into abi/, with the compiler that package-lock.json pins, installed under the build folder.
 # usage: contracts/compile.sh [--check]
 set -e
 here=$(cd "$(dirname "$0")" && pwd)

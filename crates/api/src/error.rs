@@ -65,6 +65,8 @@ codes! {
     ValidatorsAway = 503, "server_error", "validators_unreachable";
     /// What the call costs, or whether its payment is good, cannot be told at the moment.
     PaymentsAway = 503, "server_error", "payments_unavailable";
+    /// The gateway owes as much as its operator's own stake stands for: what it answered could not be anchored.
+    CreditSpent = 503, "server_error", "gateway_credit_spent";
     /// The receipt could not be stored: nothing was acknowledged.
     NotDurable = 503, "server_error", "receipt_not_durable";
 }

@@ -2,11 +2,14 @@
 
 mod told;
 
-use protocol::{Chat, Input, List, Message, Speaker, Text, Tool, ToolCall, request::TOOLS_MAX};
+use protocol::{
+    Chat, Input, List, Message, Speaker, Text, Tool, ToolCall,
+    request::{TEMPLATE_ARGUMENTS_BYTES_MAX, TOOLS_MAX},
+};
 
 use crate::{
     call::{Call, Job},
-    chat::{bounded, calling, is_word},
+    chat::{bounded, calling},
     error::ApiError,
     field::{Field, Object},
     json::Json,
@@ -19,15 +22,10 @@ use crate::{
 use told::Telling;
 
 static UNSUPPORTED: &[Unsupported] = &[
-    Unsupported { name: "thinking", harmless: is_disabled, why: "what a model thinks is part of its answer here" },
     Unsupported { name: "mcp_servers", harmless: empty, why: "nothing is called from here" },
     Unsupported { name: "container", harmless: never, why: "nothing is run here but the model" },
     Unsupported { name: "context_management", harmless: never, why: "a conversation is answered as it is sent" },
 ];
-
-fn is_disabled(json: &Json) -> bool {
-    matches!(json, Json::Object(fields) if fields.iter().any(|(name, value)| name == "type" && is_word(value, &["disabled"])))
-}
 
 pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let json = Json::parse(body)?;
@@ -53,9 +51,35 @@ fn read_body(body: &Object<'_>) -> Result<Call, ApiError> {
         parameters.constraint = format(&wish, None)?.or(parameters.constraint);
     }
     let (tools, calling) = tools(body)?;
-    let chat = Chat { messages: messages(body)?, tools, template_arguments: Text::default() };
+    let thoughts = thinking(body)?;
+    let template_arguments = thoughts.map(thinking_arguments).unwrap_or_default();
+    let chat = Chat { messages: messages(body)?, tools, template_arguments };
     let jobs = vec![Job::new(Input::Chat(chat), parameters, named)];
-    Ok(Call { model, jobs, terms, stream: flag(body, "stream")?, calling, teller: Box::new(Telling::default()) })
+    let (stream, wants_thoughts, teller) =
+        (flag(body, "stream")?, thoughts == Some(true), Box::new(Telling::default()));
+    Ok(Call { model, jobs, terms, stream, calling, wants_thoughts, teller })
+}
+
+/// Whether thoughts are asked for, or none; `None` leaves it to the model's template.
+///
+/// A budget of thoughts is a target and no limit, as Anthropic documents it: a model ends its thoughts by itself.
+fn thinking(body: &Object<'_>) -> Result<Option<bool>, ApiError> {
+    let Some(field) = body.get("thinking") else { return Ok(None) };
+    let wish = field.object()?;
+    let kind = wish.need("type")?;
+    match kind.text()? {
+        "disabled" => Ok(Some(false)),
+        "enabled" | "adaptive" => {
+            wish.get("budget_tokens").map(|budget| budget.natural(1, u64::MAX)).transpose()?;
+            Ok(Some(true))
+        }
+        _ => Err(ApiError::wrong_value(&kind.path, "another word", "one of enabled, adaptive, disabled")),
+    }
+}
+
+/// What templates call it that their models think.
+fn thinking_arguments(thinks: bool) -> Text<TEMPLATE_ARGUMENTS_BYTES_MAX> {
+    Text::new(format!(r#"{{"enable_thinking":{thinks},"thinking":{thinks}}}"#)).unwrap_or_default()
 }
 
 fn schema<'a>(body: &Object<'a>) -> Result<Option<Field<'a>>, ApiError> {

@@ -29,6 +29,12 @@ const NEWEST_LOGGED: [u8; 1] = [2];
 
 /// Blocks whose rows are made up for with one commit.
 const MADE_UP_AT_ONCE: usize = 64;
+/// Of what blocks overwrote (`undo`).
+pub(crate) const OLD_ACCOUNTS: &str = "old-accounts";
+pub(crate) const OLD_SLOTS: &str = "old-slots";
+pub(crate) const OLD_CODES: &str = "old-codes";
+pub(crate) const OLD_KEYS: &str = "old-keys";
+pub(crate) const OLD_SPAN: &str = "old-span";
 
 /// Entries that one read takes from a table.
 const PAGE: usize = 16_384;
@@ -46,7 +52,7 @@ pub(crate) fn broken(what: impl std::fmt::Display) -> NodeError {
     NodeError::Read(format!("what is kept cannot be read: {what}"))
 }
 
-fn read<T: alloy_rlp::Decodable>(bytes: &[u8], what: &str) -> Result<T, NodeError> {
+pub(crate) fn read<T: alloy_rlp::Decodable>(bytes: &[u8], what: &str) -> Result<T, NodeError> {
     alloy_rlp::decode_exact(bytes).map_err(|error| broken(format!("{what}: {error}")))
 }
 
@@ -59,7 +65,8 @@ pub struct Index {
 
 impl Index {
     /// What its file must have been opened with.
-    pub const TABLES: &[&str] = &[HEADERS, BODIES, NUMBERS, PLACES, LOGS];
+    pub const TABLES: &[&str] =
+        &[HEADERS, BODIES, NUMBERS, PLACES, LOGS, OLD_ACCOUNTS, OLD_SLOTS, OLD_CODES, OLD_KEYS, OLD_SPAN];
 
     pub fn new(store: Store, chain: Chain) -> Self {
         Self { store, chain }
@@ -276,7 +283,7 @@ pub(crate) fn entries(store: &Store, table: &'static str) -> Result<Vec<storage:
     }
 }
 
-fn number(bytes: &[u8]) -> Result<u64, NodeError> {
+pub(crate) fn number(bytes: &[u8]) -> Result<u64, NodeError> {
     bytes.try_into().map(u64::from_be_bytes).map_err(|_| broken("a number"))
 }
 

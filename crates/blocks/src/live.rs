@@ -1,7 +1,8 @@
 //! The newest blocks with their states, and what waits: what is in memory, within bounds.
 //!
 //! Bodies of blocks and states are bounded by number and by bytes, each by its own: a body that is dropped is read from the index,
-//! a state that is dropped is gone. The newest block is always whole.
+//! a state that is dropped comes from the oldest that is here and what blocks overwrote (`undo`), or is gone. The newest block is always
+//! whole.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -123,13 +124,14 @@ impl Live {
         passed
     }
 
-    /// Drops what is over the bounds, oldest first, but nothing above the newest block that is `durable` in an index. Where there
-    /// is no index, a body stays as long as its state.
+    /// Drops what is over the bounds, oldest first, but no body above the newest block that is `durable` in an index, and no state from
+    /// that block's on: the oldest state that is here is one up to which the disk has everything. Where there is no index, a body stays as
+    /// long as its state.
     pub fn trim(&mut self, keep: &Keep, durable: Option<u64>) {
         let oldest = self.head().saturating_sub(keep.states.saturating_sub(1));
         while let Some((&number, _)) = self.past.first_key_value() {
             let is_over = number < oldest || self.held.state_bytes > keep.state_bytes;
-            if !is_over || durable.is_some_and(|durable| number > durable) {
+            if !is_over || durable.is_some_and(|durable| number >= durable) {
                 break;
             }
             self.forget(number);
@@ -199,12 +201,17 @@ impl Live {
         self.places.contains_key(transaction) || self.pool.get(transaction).is_some()
     }
 
-    /// The states before and after a block; else the oldest whose states are here.
-    pub(crate) fn states(&self, number: u64) -> Result<(&World, &World), u64> {
+    /// The states before and after a block, if they are here.
+    pub(crate) fn states(&self, number: u64) -> Option<(&World, &World)> {
         let newest = self.newest.as_ref().filter(|newest| newest.block.header.number == number);
         let newest = newest.map(|newest| (&newest.before, &newest.world));
-        let found = newest.or_else(|| self.past.get(&number).map(|past| (&past.before, &past.world)));
-        found.ok_or_else(|| self.past.keys().next().copied().unwrap_or_else(|| self.head()))
+        newest.or_else(|| self.past.get(&number).map(|past| (&past.before, &past.world)))
+    }
+
+    /// The oldest block whose states are here, and the state that it led to.
+    pub(crate) fn oldest(&self) -> Result<(u64, &World), NodeError> {
+        let past = self.past.first_key_value().map(|(number, past)| (*number, &past.world));
+        past.map_or_else(|| self.newest().map(|newest| (newest.block.header.number, &newest.world)), Ok)
     }
 
     /// The nonce that the newest state expects of an account.

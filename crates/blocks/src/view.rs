@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use crate::index::Index;
 use crate::live::Live;
+use crate::undo::{Step, Undos};
 
 /// News that a slow listener may be behind.
 const NEWS: usize = 4_096;
@@ -19,6 +20,7 @@ const NEWS: usize = 4_096;
 pub struct View {
     chain: Chain,
     index: Option<Index>,
+    undos: Option<Undos>,
     live: RwLock<Live>,
     /// Older blocks were removed from the index, but for the first.
     oldest: AtomicU64,
@@ -28,7 +30,19 @@ pub struct View {
 impl View {
     /// Without an index, blocks that are no longer recent are gone.
     pub fn new(chain: Chain, index: Option<Index>, live: Live) -> Self {
-        Self { chain, index, live: RwLock::new(live), oldest: AtomicU64::new(0), events: broadcast::channel(NEWS).0 }
+        let (live, oldest, events) = (RwLock::new(live), AtomicU64::new(0), broadcast::channel(NEWS).0);
+        Self { chain, index, undos: None, live, oldest, events }
+    }
+
+    /// The same with states of blocks that are no longer recent, as far as these reach.
+    #[must_use]
+    pub fn with_undos(self, undos: Undos) -> Self {
+        Self { undos: Some(undos), ..self }
+    }
+
+    /// What blocks overwrote, where that is kept.
+    pub fn undos(&self) -> Option<&Undos> {
+        self.undos.as_ref()
     }
 
     pub fn chain(&self) -> &Chain {
@@ -128,24 +142,37 @@ impl View {
         Ok(found)
     }
 
+    /// The state after a block.
     pub fn state(&self, number: u64) -> Result<State, NodeError> {
-        self.state_of(number, |(_, after)| after)
+        self.state_of(number, Step::after(number), |(_, after)| after)
     }
 
+    /// The state before a block's transactions.
     pub fn state_before(&self, number: u64) -> Result<State, NodeError> {
-        self.state_of(number, |(before, _)| before)
+        self.state_of(number, Step::before(number), |(before, _)| before)
     }
 
-    /// A recent block's state: the one before its transactions, or after them.
     fn state_of(
         &self,
         number: u64,
+        step: Step,
         choose: impl for<'b> FnOnce((&'b World, &'b World)) -> &'b World,
     ) -> Result<State, NodeError> {
-        let live = self.live();
-        match live.states(number) {
-            Ok(states) => Ok(Arc::new(choose(states).clone())),
-            Err(oldest) => Err(NodeError::StateGone { asked: number, oldest }),
+        let (here, oldest, later) = {
+            let live = self.live();
+            let (oldest, later) = live.oldest()?;
+            (live.states(number).map(|states| choose(states).clone()), oldest, later.clone())
+        };
+        // The state that this start began with may be one that the chain has acted on since its block: the disk tells it better.
+        let undos = self.undos.as_ref().filter(|undos| number < oldest || undos.began_with(number));
+        match (here, undos.map(|undos| undos.as_of(step, later))) {
+            (Some(here), None) => Ok(Arc::new(here)),
+            (Some(here), Some(Err(NodeError::StateGone { .. }))) if step == Step::after(number) => Ok(Arc::new(here)),
+            (None, None) => Err(NodeError::StateGone { asked: number, oldest }),
+            (None, Some(Err(NodeError::StateGone { asked, oldest: told }))) => {
+                Err(NodeError::StateGone { asked, oldest: told.min(oldest) })
+            }
+            (_, Some(told)) => told,
         }
     }
 }

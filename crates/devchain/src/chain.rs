@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, U256};
-use blocks::{Live, Pool, PoolLimits, Recent, Served, Source, View, waiting};
-use evm::{Block, Chain, Genesis, GenesisAccount, GenesisError, NextBlock, Transaction, World};
+use blocks::{Live, Pool, PoolLimits, Recent, Served, Source, Step, Undos, View, waiting};
+use evm::{Block, Chain, Genesis, GenesisAccount, GenesisError, NextBlock, Transaction};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rpc::{NodeError, SubmitError};
@@ -34,7 +34,7 @@ pub struct Config {
     /// Seconds since 1970.
     pub clock: fn() -> u64,
     pub pool: PoolLimits,
-    /// How many of the newest states are kept: what calls and traces of the past can be asked of.
+    /// How many of the newest states are in memory. Older ones come from the disk.
     pub states: u64,
 }
 
@@ -82,15 +82,15 @@ pub async fn open(config: Config) -> Result<(DevChain, JoinHandle<()>), OpenErro
     let surroundings = Surroundings { beneficiary: config.beneficiary, clock: config.clock };
     let (states, chain) = (config.states.max(1), config.chain);
     let loaded = tokio::task::spawn_blocking(move || load(&config)).await;
-    let (kept, live) = loaded.map_err(|error| NodeError::Read(error.to_string()))??;
-    let view = Arc::new(View::new(chain, Some(kept.index.clone()), live));
+    let (kept, undos, live) = loaded.map_err(|error| NodeError::Read(error.to_string()))??;
+    let view = Arc::new(View::new(chain, Some(kept.index.clone()), live).with_undos(undos));
     let (arrivals, queue) = mpsc::channel(ARRIVALS);
     let maker = Maker::new(Arc::clone(&view), kept, surroundings, states);
     let running = tokio::spawn(maker::run(maker, queue));
     Ok((Served { view, source: Front { surroundings, arrivals } }, running))
 }
 
-fn load(config: &Config) -> Result<(Kept, Live), OpenError> {
+fn load(config: &Config) -> Result<(Kept, Undos, Live), OpenError> {
     let path = config.directory.join("chain.redb");
     let (genesis_world, genesis) = config.genesis.build(&config.chain)?;
     let kept = Kept::open(&path, config.chain)?;
@@ -99,39 +99,29 @@ fn load(config: &Config) -> Result<(Kept, Live), OpenError> {
         kept.commit(kept::first(&block, &genesis_world)?)?;
         let (block, before) = (Arc::new(block), genesis_world.clone());
         let first = Recent { block, before, world: genesis_world };
-        return Ok((kept, Live::new([first], Pool::new(config.pool))));
+        let undos = Undos::open(kept.index.store(), Step::after(0))?;
+        return Ok((kept, undos, Live::new([first], Pool::new(config.pool))));
     };
     let found = kept.index.header(0)?.map(|header| header.hash()).unwrap_or_default();
     if found != genesis.hash() {
         return Err(OpenError::OtherGenesis { path, found, expected: genesis.hash() });
     }
     kept.index.make_up()?;
-    let recent = recent(&kept, head, kept.world()?, config.states)?;
-    let mut live = Live::new(recent, Pool::new(config.pool));
-    let newest = live.newest()?;
-    let (found, expected) = (newest.world.root(), newest.block.header.state_root);
+    let block = kept.index.block(head)?.ok_or_else(|| NodeError::Read(format!("block {head} is missing")))?;
+    let world = kept.world()?;
+    let (found, expected) = (world.root(), block.header.state_root);
     if found != expected {
         return Err(OpenError::Root { path, number: head, found, expected });
     }
+    let undos = Undos::open(kept.index.store(), Step::after(head))?;
+    // What was before the block, the disk tells.
+    let newest = Recent { block, before: world.clone(), world };
+    let mut live = Live::new([newest], Pool::new(config.pool));
     for transaction in waiting::wallets(kept.index.store(), kept.index.chain())? {
         // What can no longer wait was refused already when the block before the end was made.
         let _ = live.admit_at(&Arc::new(transaction), 0);
     }
-    Ok((kept, live))
-}
-
-/// The newest blocks with their states, each state from the one after it; the newest first.
-fn recent(kept: &Kept, head: u64, mut world: World, states: u64) -> Result<Vec<Recent>, NodeError> {
-    let oldest = head.saturating_sub(states.saturating_sub(1));
-    let mut recent = Vec::new();
-    for number in (oldest..=head).rev() {
-        let block = kept.index.block(number)?.ok_or_else(|| NodeError::Read(format!("block {number} is missing")))?;
-        let mut before = world.clone();
-        before.apply(&kept.undo(number)?).map_err(|error| NodeError::Read(error.to_string()))?;
-        recent.push(Recent { block, before: before.clone(), world });
-        world = before;
-    }
-    Ok(recent)
+    Ok((kept, undos, live))
 }
 
 impl Source for Front {

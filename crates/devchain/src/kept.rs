@@ -1,5 +1,5 @@
-//! What lies on the disk beside the index of blocks, and how: the state, and the way back from each block. One commit for what
-//! belongs together.
+//! What lies on the disk beside the index of blocks and what they overwrote, and how: the newest state. One commit for what belongs
+//! together.
 
 use alloy_primitives::{Address, B256, U256};
 use blocks::{Index, waiting};
@@ -7,24 +7,17 @@ use evm::{Account, Block, Chain, Changes, Code, World};
 use rpc::NodeError;
 use storage::{Change, Store, StoreError};
 
-use crate::undo::Undo;
-
-const UNDOS: &str = "undos";
 const ACCOUNTS: &str = "accounts";
 const SLOTS: &str = "slots";
 const CODES: &str = "codes";
 
-const TABLES: &[&str] = &[UNDOS, ACCOUNTS, SLOTS, CODES];
+const TABLES: &[&str] = &[ACCOUNTS, SLOTS, CODES];
 
 const ACCOUNT_BYTES: usize = 72;
 const SLOT_KEY_BYTES: usize = 52;
 
 fn broken(what: impl std::fmt::Display) -> NodeError {
     NodeError::Read(format!("what is kept cannot be read: {what}"))
-}
-
-fn read<T: alloy_rlp::Decodable>(bytes: &[u8], what: &str) -> Result<T, NodeError> {
-    alloy_rlp::decode_exact(bytes).map_err(|error| broken(format!("{what}: {error}")))
 }
 
 /// The file of one chain.
@@ -41,15 +34,6 @@ impl Kept {
 
     pub fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         self.index.store().commit_blocking(changes)
-    }
-
-    fn get(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, NodeError> {
-        self.index.store().get(table, key).map_err(broken)
-    }
-
-    pub fn undo(&self, number: u64) -> Result<Changes, NodeError> {
-        let bytes = self.get(UNDOS, &number.to_be_bytes())?.ok_or_else(|| broken("a block without its undo"))?;
-        Ok(read::<Undo>(&bytes, "an undo")?.changes())
     }
 
     /// The state after the newest block.
@@ -74,13 +58,12 @@ impl Kept {
 
 /// The first block with everything that its state holds.
 pub(crate) fn first(block: &Block, world: &World) -> Result<Vec<Change>, NodeError> {
-    Ok(block_changes(block, &world.content().map_err(broken)?, &Undo::default()))
+    Ok(block_changes(block, &world.content().map_err(broken)?))
 }
 
-/// A block, the state that it led to, and the way back.
-pub(crate) fn block_changes(block: &Block, changes: &Changes, undo: &Undo) -> Vec<Change> {
+/// A block, and the state that it led to.
+pub(crate) fn block_changes(block: &Block, changes: &Changes) -> Vec<Change> {
     let mut put = Index::put(block);
-    put.push(Change::put(UNDOS, block.header.number.to_be_bytes(), alloy_rlp::encode(undo)));
     put.extend(block.transactions.iter().map(|transaction| waiting::remove(&transaction.hash().0)));
     put.extend(state_changes(changes));
     put

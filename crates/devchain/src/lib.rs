@@ -9,7 +9,6 @@ mod funded;
 mod kept;
 mod maker;
 mod surroundings;
-mod undo;
 
 pub use base::{BaseError, BaseStart, canonical_accounts};
 pub use blocks::PoolLimits;

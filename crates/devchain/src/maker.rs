@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::kept::{self, Kept};
 use crate::surroundings::Surroundings;
-use crate::undo::Undo;
 
 /// Transactions that one commit takes at most.
 const BATCH: usize = 512;
@@ -193,12 +192,13 @@ impl Maker {
             return Ok(None);
         }
         let executed = builder.finish();
-        let undo = Undo::of(&executed.changes, &parent.world).map_err(|error| failed(&error))?;
         let mut world = parent.world.clone();
         let root = world.apply(&executed.changes).map_err(|error| failed(&error))?;
         let (block, changes): (Block, _) = executed.seal(root);
-        let put = kept::block_changes(&block, &changes, &undo);
-        Ok(Some((Recent { block: Arc::new(block), before: parent.world.clone(), world }, put)))
+        let mut put = kept::block_changes(&block, &changes);
+        let made = Recent { block: Arc::new(block), before: parent.world.clone(), world };
+        put.extend(self.view.undos().map_or(Ok(Vec::new()), |undos| undos.put(&parent.world, &made))?);
+        Ok(Some((made, put)))
     }
 
     /// It is durable: readers may see it, and whoever waits may know.

@@ -5,9 +5,9 @@ mod started;
 
 use std::time::Duration;
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use devchain::OpenError;
-use evm::{Genesis, Refusal};
+use evm::{Bounds, Genesis, Refusal, StateRead};
 use rpc::{ChainNode as _, Event, NodeError, SubmitError};
 use started::{BURNER, GWEI, Started, Wanted, config, key, transfer};
 use storage::{Change, Store};
@@ -15,6 +15,18 @@ use storage::{Change, Store};
 fn balance(started: &Started, block: u64, address: Address) -> U256 {
     let account = started.chain.state(block).unwrap().account(&address).unwrap();
     account.unwrap_or_default().balance
+}
+
+/// What a transaction found and did.
+fn trace(started: &Started, hash: B256) -> String {
+    let (chain, place) = (&started.chain, started.chain.place_of(&hash).unwrap().unwrap());
+    let (block, parent) = (chain.block(place.block).unwrap().unwrap(), chain.header(place.block - 1).unwrap().unwrap());
+    let (before, wanted) = (chain.state_before(place.block).unwrap(), || true);
+    let (tracer, bounds) = (r#"{"tracer": "prestateTracer"}"#, Bounds { gas: 30_000_000, wanted: &wanted });
+    let options = serde_json::from_str(tracer).unwrap();
+    let on = (parent.inner(), &*before as &dyn StateRead);
+    let traced = evm::trace_transaction(chain.chain(), on, &block, place.index, options, &bounds).unwrap();
+    format!("{traced:?}")
 }
 
 #[tokio::test]
@@ -53,12 +65,16 @@ async fn what_waits_for_a_nonce_goes_in_with_it() {
 async fn everything_is_there_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let started = Started::at(folder.path()).await;
-    for nonce in 0..6 {
-        started.send(transfer(0, nonce).signed()).await.unwrap();
-    }
     let burnt = Wanted { to: BURNER, gas: 50_000, ..transfer(1, 0) }.signed();
     let burnt_hash = burnt.hash();
-    started.send(burnt).await.unwrap();
+    let mut traced = Vec::new();
+    for transaction in (0..6).map(|nonce| transfer(0, nonce).signed()).chain([burnt]) {
+        let hash = transaction.hash();
+        started.send(transaction).await.unwrap();
+        traced.push((hash, trace(&started, hash)));
+    }
+    let is_as_when_fresh = |started: &Started| traced.iter().all(|(hash, fresh)| trace(started, *hash) == *fresh);
+    assert!(is_as_when_fresh(&started));
     let gapped = transfer(2, 3).signed();
     let gapped_hash = gapped.hash();
     started.send(gapped).await.unwrap();
@@ -85,8 +101,10 @@ async fn everything_is_there_after_reopening() {
     assert!(!started.chain.block(place.block).unwrap().unwrap().receipts[place.index].succeeded());
     // States of the past come from what blocks overwrote.
     assert_eq!(balance(&started, 7, Address::repeat_byte(0x77)), U256::from(30));
-    assert_eq!(balance(&started, 4, Address::repeat_byte(0x77)), U256::from(20));
-    assert!(matches!(started.chain.state(3), Err(NodeError::StateGone { asked: 3, oldest: 4 })));
+    for block in 0..7 {
+        assert_eq!(balance(&started, block, Address::repeat_byte(0x77)), U256::from(5 * block.min(6)));
+    }
+    assert!(is_as_when_fresh(&started));
     assert!(started.chain.waiting(&gapped_hash).is_some());
     started.send(transfer(0, 6).signed()).await.unwrap();
     assert_ne!(started.chain.header(8).unwrap().unwrap().state_root, root);
@@ -203,7 +221,7 @@ async fn a_broken_file_is_told_and_never_a_panic() {
     started.send(transfer(0, 0).signed()).await.unwrap();
     started.stop().await;
     let path = folder.path().join("chain.redb");
-    for table in ["headers", "bodies", "undos", "accounts", "waiting"] {
+    for table in ["headers", "bodies", "old-span", "accounts", "waiting"] {
         let (key, value) = {
             let store = Store::open(&path, &[table]).unwrap();
             let entry = store.last(table).unwrap().unwrap_or_else(|| (vec![0; 32], vec![0; 40]));

@@ -12,7 +12,9 @@ use contracts::abi::{ISettlement, IToken};
 use contracts::addresses;
 use crypto::{Digest, PublicKey, SigningKey};
 use evm::{Receipt, StateRead as _};
-use ledger::{BRIDGE, Block, Executed, Genesis, GenesisNode, GenesisWallet, LOCKED, Ledger, Refusal, Rules};
+use ledger::{
+    BRIDGE, Block, Executed, FirstTrust, Genesis, GenesisNode, GenesisWallet, LOCKED, Ledger, Refusal, Rules,
+};
 use network::Committee;
 use proptest::prelude::*;
 use protocol::settled::ProvenPayout;
@@ -101,6 +103,7 @@ fn genesis() -> Genesis {
         parameters: List::default(),
         bridged: BRIDGED,
         rules: Rules::default(),
+        trust: FirstTrust::default(),
     }
 }
 

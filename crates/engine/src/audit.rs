@@ -8,7 +8,7 @@ use protocol::{
 
 use crate::{
     course::{Course, Said, Step},
-    language::{LanguageModel, RunError},
+    language::{LanguageModel, Logits, RunError},
 };
 
 /// The outcome of comparing a claimed answer with what the model says.
@@ -84,16 +84,16 @@ impl LanguageModel {
         let mut run = prompt.to_vec();
         // The last claimed token's own logits matter only where another choice could follow it.
         run.extend(claim.tokens.iter().take(known.min(room.saturating_sub(1))));
-        let mut text = self.text();
-        text.skip(course.first_wanted());
+        let (is_run, first_wanted) = (course.ended_unread().is_none(), course.first_wanted());
         let mut comparison = Comparison { course: &mut course, claim, position: 0, found: None };
-        text.run(&run, &mut |position, logits, scratch| match prompt.get(position + 1) {
-            Some(&token) => {
-                comparison.prompt(position, token, logits);
-                Ok(())
-            }
-            None => comparison.answer(Some((logits, scratch))),
-        })?;
+        if is_run {
+            let mut text = self.text();
+            text.skip(first_wanted);
+            text.run(&run, &mut |position, logits, scratch| match prompt.get(position + 1) {
+                Some(&token) => comparison.prompt(position, token, logits),
+                None => comparison.answer(Some((logits, scratch))),
+            })?;
+        }
         // What is left has no logits because the answer had to end before it.
         while comparison.found.is_none() && comparison.position <= claim.tokens.len() {
             comparison.answer(None)?;
@@ -112,15 +112,19 @@ struct Comparison<'c, 'a> {
 
 impl Comparison<'_, '_> {
     /// Compares the score of the prompt's token after `position`.
-    fn prompt(&mut self, position: usize, token: u32, logits: &[i64]) {
+    fn prompt(&mut self, position: usize, token: u32, logits: Logits) -> Result<(), RunError> {
+        if self.found.is_some() {
+            return Ok(());
+        }
         let claimed = self.claim.scores.and_then(|(prompt, _)| prompt.get(position));
-        if self.found.is_none() && claimed != Some(&self.course.score(logits, token)) {
+        if claimed != Some(&self.course.score(logits?, token)) {
             self.found = Some(Check::PromptScore { position });
         }
+        Ok(())
     }
 
     /// Compares one claim with what the course of the answer says, given its position's logits where there are any.
-    fn answer(&mut self, logits: Option<(&[i64], &mut Scratch)>) -> Result<(), RunError> {
+    fn answer(&mut self, logits: Option<(Logits, &mut Scratch)>) -> Result<(), RunError> {
         if self.found.is_some() || self.position > self.claim.tokens.len() {
             return Ok(());
         }
@@ -128,10 +132,9 @@ impl Comparison<'_, '_> {
         self.position += 1;
         let token = self.claim.tokens.get(position).copied();
         let claimed = token.map_or(Step::End(self.claim.finish), Step::Token);
-        let said = match (self.course.ended(), logits) {
-            (Some(finish), _) => Said { step: Step::End(finish), score: None },
-            (None, Some((logits, scratch))) => self.course.step(logits, scratch)?,
-            (None, None) => Said { step: Step::End(Finish::Length), score: None },
+        let said = match logits {
+            Some((logits, scratch)) => self.course.say(logits, scratch)?,
+            None => Said { step: Step::End(self.course.ended().unwrap_or(Finish::Length)), score: None },
         };
         // A caller may go away after any token.
         if claimed != said.step && claimed != Step::End(Finish::Cancelled) {

@@ -137,6 +137,14 @@ impl Rules {
     pub fn scores_prompt(&self) -> bool {
         self.scores_prompt
     }
+
+    /// Memory, in bytes, that what keeps the answer in its form may come to take.
+    pub fn guide_bytes(&self) -> usize {
+        match &self.guidance {
+            Guidance::Guided(guide) => guide.bytes(),
+            Guidance::Free | Guidance::Away => 0,
+        }
+    }
 }
 
 impl<'a> Course<'a> {
@@ -161,6 +169,11 @@ impl<'a> Course<'a> {
         }
         let used_up = self.length >= self.rules.max_tokens || self.prompt + self.length >= self.surroundings.context;
         used_up.then_some(Finish::Length)
+    }
+
+    /// The end of an answer of which nothing is run: it has no tokens, and its prompt is not scored.
+    pub fn ended_unread(&self) -> Option<Finish> {
+        self.ended().filter(|_| !self.rules.scores_prompt)
     }
 
     /// Whether the prompt's tokens are scored.
@@ -193,8 +206,21 @@ impl<'a> Course<'a> {
         std::mem::take(&mut self.prompt_scores)
     }
 
+    /// What is said at the next position: the end where it was reached, else what the logits make of it. Only then are
+    /// they read, so that whoever ran a row behind the end does not stumble over it.
+    pub fn say<E: From<ConstraintError>>(
+        &mut self,
+        logits: Result<&[i64], E>,
+        scratch: &mut Scratch,
+    ) -> Result<Said, E> {
+        match self.ended() {
+            Some(finish) => Ok(Said { step: Step::End(finish), score: None }),
+            None => Ok(self.step(logits?, scratch)?),
+        }
+    }
+
     /// What these logits, of 16 fraction bits, make of the next position.
-    pub fn step(&mut self, logits: &[i64], scratch: &mut Scratch) -> Result<Said, ConstraintError> {
+    fn step(&mut self, logits: &[i64], scratch: &mut Scratch) -> Result<Said, ConstraintError> {
         #[cfg(test)]
         assert!(!self.rules.panics, "as the test wants it");
         let allowed = match self.allowed()? {
@@ -231,11 +257,12 @@ impl<'a> Course<'a> {
     }
 
     /// The next step, gone on with where it is a token.
-    pub fn advance(&mut self, logits: &[i64], scratch: &mut Scratch) -> Result<Said, ConstraintError> {
-        if let Some(finish) = self.ended() {
-            return Ok(Said { step: Step::End(finish), score: None });
-        }
-        let said = self.step(logits, scratch)?;
+    pub fn advance<E: From<ConstraintError>>(
+        &mut self,
+        logits: Result<&[i64], E>,
+        scratch: &mut Scratch,
+    ) -> Result<Said, E> {
+        let said = self.say(logits, scratch)?;
         if let Step::Token(token) = said.step {
             self.take(token)?;
         }
@@ -244,20 +271,20 @@ impl<'a> Course<'a> {
 
     /// As `advance`, but where another step will follow, the guide leaves on an errand instead of going on here: give it
     /// back before that step.
-    pub fn advance_ahead(
+    pub fn advance_ahead<E: From<ConstraintError>>(
         &mut self,
-        logits: &[i64],
+        logits: Result<&[i64], E>,
         scratch: &mut Scratch,
-    ) -> Result<(Said, Option<Errand>), ConstraintError> {
-        if let Some(finish) = self.ended() {
-            return Ok((Said { step: Step::End(finish), score: None }, None));
-        }
-        let said = self.step(logits, scratch)?;
+    ) -> Result<(Said, Option<Errand>), E> {
+        let said = self.say(logits, scratch)?;
         let Step::Token(token) = said.step else { return Ok((said, None)) };
         self.note(token);
         match std::mem::replace(&mut self.rules.guidance, Guidance::Away) {
             Guidance::Guided(guide) if self.ended().is_none() => Ok((said, Some(Errand { guide, token }))),
-            Guidance::Guided(mut guide) => guide.take(token).map(|()| (said, None)),
+            Guidance::Guided(mut guide) => {
+                guide.take(token)?;
+                Ok((said, None))
+            }
             Guidance::Free | Guidance::Away => {
                 self.rules.guidance = Guidance::Free;
                 Ok((said, None))

@@ -32,6 +32,15 @@ const LIMITS: ParserLimits = ParserLimits {
     verbose_errors: false,
 };
 
+/// What all masks of an answer may take together, part of the meaning as well: so much for any answer, and so much more for each token that it may
+/// have. The parse's items count 1 each, and the lexer's fuel `LEXER_UNITS`: so a unit leaves `UNIT_BYTES` behind at most.
+const UNITS_FIRST: u64 = 1 << 22;
+const UNITS_TOKEN: u64 = 1 << 10;
+const LEXER_UNITS: u64 = 4;
+const UNIT_BYTES: u64 = 16;
+/// What the lexer's states are taken for, 50,000 of 1 to 2 kB each.
+const STATES_BYTES: u64 = 1 << 26;
+
 /// Stack for compiling a grammar: groups in groups in rules that refer to rules each take some. Only what is used of it
 /// takes memory.
 const STACK_BYTES: usize = 1 << 26;
@@ -104,7 +113,9 @@ impl Grammars {
         if let Some(cause) = matcher.get_error() {
             return Err(refused(said(&cause)));
         }
-        let mut guide = Guide { matcher, stop_tokens: self.stop_tokens.clone(), ahead: None, cost: Duration::ZERO };
+        let stop_tokens = self.stop_tokens.clone();
+        let (units, units_max) = (0, UNITS_FIRST);
+        let mut guide = Guide { matcher, stop_tokens, ahead: None, units, units_max, cost: Duration::ZERO };
         let began_at = Instant::now();
         // What allows nothing at all is refused before anything runs.
         let first = guide.allowed().map_err(|error| match error {
@@ -169,11 +180,27 @@ pub struct Guide {
     stop_tokens: Vec<u32>,
     /// What may come next where it was found already, until it is asked for.
     ahead: Option<Result<Allowed, ConstraintError>>,
+    /// What its masks took, and what they may.
+    units: u64,
+    units_max: u64,
     /// How long it lately took to go on: a guess at how long it will take next, which decides nothing but whose turn it is.
     cost: Duration,
 }
 
 impl Guide {
+    /// For an answer of so many tokens at most.
+    #[must_use]
+    pub fn for_tokens(self, tokens: usize) -> Self {
+        let units_max = UNITS_FIRST.saturating_add(UNITS_TOKEN.saturating_mul(tokens as u64));
+        Self { units_max, ..self }
+    }
+
+    /// Memory, in bytes, that it may come to take: an estimate from what bounds it.
+    pub fn bytes(&self) -> usize {
+        let bytes = STATES_BYTES.saturating_add(UNIT_BYTES.saturating_mul(self.units_max));
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
     pub fn allowed(&mut self) -> Result<Allowed, ConstraintError> {
         if let Some(found) = self.ahead.take() {
             return found;
@@ -183,6 +210,7 @@ impl Guide {
         }
         let is_whole = self.matcher.is_accepting().map_err(|cause| stuck(&cause))?;
         let mut mask = self.matcher.compute_mask().map_err(|cause| stuck(&cause))?;
+        self.count()?;
         for &token in &self.stop_tokens {
             mask.set(token as usize, is_whole);
         }
@@ -191,6 +219,21 @@ impl Guide {
             (true, true) => Ok(Allowed::End),
             (true, false) => Err(ConstraintError::Stuck { cause: NOTHING_FITS.to_owned() }),
         }
+    }
+
+    /// Counts what the last mask took, and what was taken since the one before it.
+    fn count(&mut self) -> Result<(), ConstraintError> {
+        let stats = self.matcher.last_step_stats().map_err(|cause| stuck(&cause))?;
+        let taken = stats.lexer_cost.saturating_mul(LEXER_UNITS).saturating_add(stats.all_items as u64);
+        self.units = self.units.saturating_add(taken);
+        if self.units <= self.units_max {
+            return Ok(());
+        }
+        let cause = format!(
+            "its masks took {} units, an answer of so many tokens has {}; hint: ask for a simpler form",
+            self.units, self.units_max
+        );
+        Err(ConstraintError::Stuck { cause })
     }
 
     /// Finds what may come next before it is asked for.
@@ -359,6 +402,48 @@ mod tests {
             guide.cost().as_millis()
         });
         assert_eq!(turns, [800, 400, 200, 100, 50]);
+    }
+
+    /// What a text of JSON's masks took, found as they are asked for or ahead of that.
+    fn taken(guide: &mut Guide, text: &[u8], ahead: bool) -> Result<Vec<u64>, ConstraintError> {
+        let step = |byte: &u8| {
+            guide.allowed()?;
+            guide.take(token(*byte))?;
+            if ahead {
+                guide.look_ahead();
+            }
+            Ok::<u64, ConstraintError>(guide.units)
+        };
+        text.iter().map(step).collect()
+    }
+
+    #[test]
+    fn what_an_answers_masks_take_together_is_bounded_by_its_length_and_counted_alike_by_whoever_follows_it() {
+        let grammars = grammars();
+        let object = || grammars.guide(&schema(r#"{"type": "object"}"#)).unwrap();
+        let text = br#"{"a": [1, {"b": "c"}], "d": null}"#;
+        let asked = taken(&mut object(), text, false).unwrap();
+        assert!(asked.is_sorted() && asked[0] > 0 && asked[0] < asked[text.len() - 1], "{asked:?}");
+        let last = asked[text.len() - 1];
+        assert!(last < UNITS_FIRST / 4, "{last} units of a few tokens");
+        let mut ahead = object();
+        let found = taken(&mut ahead, text, true).unwrap();
+        assert!(asked[1..].iter().zip(&found).all(|(asked, found)| asked == found), "{asked:?} {found:?}");
+        // One unit less than that, and it is stuck where it would take it.
+        for is_ahead in [false, true] {
+            let mut short = Guide { units_max: last - 1, ..object() };
+            let stuck = taken(&mut short, text, is_ahead).unwrap_err().to_string();
+            assert!(
+                stuck.contains("cannot be followed any further: its masks took") && stuck.contains("hint:"),
+                "{stuck}"
+            );
+            let again = short.allowed().unwrap_err();
+            assert!(matches!(again, ConstraintError::Stuck { .. }), "{again}");
+        }
+        let (none, many) = (object().for_tokens(0), object().for_tokens(1_000));
+        assert_eq!((none.units_max, many.units_max), (1 << 22, (1 << 22) + 1_024_000));
+        assert_eq!((none.bytes(), many.bytes()), (128 << 20, (128 << 20) + 16_384_000));
+        assert_eq!(object().for_tokens(usize::MAX).bytes(), usize::MAX);
     }
 
     #[test]

@@ -40,8 +40,14 @@ pub struct LanguageModel {
 #[derive(Default)]
 pub(crate) struct Pool<T>(Mutex<Vec<T>>);
 
+/// Most that the keys and values of one text may take, in bytes: half of the address space that a judge has at least. Part of the meaning, as
+/// a longer text has no answer: whoever could make one that no judge has the memory for would lie unrefuted.
+pub const LANE_BYTES_MAX: usize = 1 << 31;
 /// Most that a pool keeps.
 const POOL_MAX: usize = 8;
+
+/// Logits of one position, of 16 fraction bits, or why there are none: that concerns whoever reads them, and nobody else.
+pub(crate) type Logits<'a> = Result<&'a [i64], RunError>;
 
 /// Memory for the choice of one token.
 #[derive(Default)]
@@ -129,17 +135,16 @@ impl LanguageModel {
     pub(crate) fn load(graph: Checked, language: Language, level: Level, threads: Threads) -> Result<Self, LoadError> {
         let vocabulary = graph.graph().inputs.first().map_or(0, |input| input.interval.high as usize + 1);
         let prompter = Prompter::load(&language.tokenizer, &language.template, vocabulary)?;
-        let context = graph.rows_max();
-        let work = graph.work();
+        let (work, rows_max) = (graph.work(), graph.rows_max());
         let plan = Plan::new(graph, level, threads);
+        let context = context(&plan, rows_max);
         let (grammars, spaces, samplers) = (OnceLock::new(), Pool::default(), Pool::default());
         let work_max = u64::MAX;
         Ok(Self { plan, prompter, language, vocabulary, context, work, work_max, grammars, spaces, samplers })
     }
 
     pub(crate) fn within(self, work_max: u64) -> Self {
-        // A context of one token takes no prompt at all, as a prompt leaves one for the answer.
-        let context = self.work.rows_within(work_max, self.own_context()).max(1);
+        let context = context(&self.plan, self.work.rows_within(work_max, self.own_context()));
         Self { context, work_max, ..self }
     }
 
@@ -219,11 +224,14 @@ impl LanguageModel {
     ) -> Result<Generation, RunError> {
         self.check_prompt(prompt)?;
         let mut course = self.course(prompt, self.rules(parameters)?);
+        if let Some(finish) = course.ended_unread() {
+            return Ok(Generation { finish, ..Generation::of_prompt(Vec::new()) });
+        }
         let (mut text, mut next) = (self.text(), None);
         text.skip(course.first_wanted());
         text.run(prompt, &mut |position, logits, scratch| {
             match prompt.get(position + 1) {
-                Some(&token) => course.score_prompt(logits, token),
+                Some(&token) => course.score_prompt(logits?, token),
                 None => next = Some(course.advance(logits, scratch)?),
             }
             Ok(())
@@ -279,7 +287,10 @@ impl LanguageModel {
             return Err(RunError::BiasToken { token: bias.token, vocabulary });
         }
         let guide = match &parameters.constraint {
-            Some(constraint) => Some(self.grammars()?.guide(constraint)?),
+            Some(constraint) => {
+                let tokens = (parameters.max_tokens as usize).min(self.context);
+                Some(self.grammars()?.guide(constraint)?.for_tokens(tokens))
+            }
             None => None,
         };
         Ok(Rules::new(parameters, guide))
@@ -318,13 +329,14 @@ impl LanguageModel {
         outcome
     }
 
-    /// Calls `each` with the logits of one wanted row of a run, brought to 16 fraction bits.
+    /// Calls `each` with the logits of one wanted row of a run. Whether they are finite it learns where it reads them: a
+    /// worker and a judge run rows whose logits nobody reads, and not the same ones.
     pub(crate) fn with_logits<T>(
         &self,
         space: &Workspace,
         inputs: &[Data],
         row: usize,
-        each: impl FnOnce(&[i64], &mut Scratch) -> T,
+        each: impl FnOnce(Logits, &mut Scratch) -> T,
     ) -> Result<T, RunError> {
         let mut sampler = self.samplers.take();
         let Sampler { logits, scratch } = &mut sampler;
@@ -337,13 +349,18 @@ impl LanguageModel {
             Some(Data::F32(all)) => sampling::fill_from_floats(&all[row * width..][..width], logits),
             _ => return Err(Fault::Excluded { operator: "logits" }.into()),
         };
-        if !is_finite {
-            return Err(RunError::NotFinite { name: "logits".to_owned() });
-        }
-        let outcome = each(logits, scratch);
+        let read =
+            if is_finite { Ok(logits.as_slice()) } else { Err(RunError::NotFinite { name: "logits".to_owned() }) };
+        let outcome = each(read, scratch);
         self.samplers.give(sampler);
         Ok(outcome)
     }
+}
+
+/// As many of so many tokens as there is memory for. A context of one takes no prompt at all, as a prompt leaves one for
+/// the answer.
+fn context(plan: &Plan, most: usize) -> usize {
+    plan.positions_within(LANE_BYTES_MAX, most).max(1)
 }
 
 /// Refuses more work than can be judged.

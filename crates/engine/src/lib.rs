@@ -54,7 +54,7 @@ pub use course::Step;
 pub use cpu::Level;
 pub use fidelity::{Fidelity, FidelityError, fidelity};
 pub use guide::ConstraintError;
-pub use language::{Flow, Generation, LanguageModel, Part, RunError};
+pub use language::{Flow, Generation, LANE_BYTES_MAX, LanguageModel, Part, RunError};
 pub use load::LoadError;
 pub use measure::{Comparison, MeasureError, compare, greedy_answers};
 pub use model::{Card, Model, Options};

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use graph::{Checked, Data, Dimension, Element, Fact, Fault, Reach, Shape, Source};
 
 use crate::{
+    cache::PAGE,
     cpu::Level,
     fusion::{Fused, fusions},
     kernel::{Call, Kernel, Making, Place, State, Stays, Threads, excluded},
@@ -124,6 +125,12 @@ impl Plan {
     /// Memory that a text of so many positions keeps.
     pub fn lane_bytes(&self, positions: usize) -> usize {
         self.lane().states.iter().map(|state| state.bytes_of(positions)).fold(0, usize::saturating_add)
+    }
+
+    /// The most positions, up to `most`, that keep no more than so many bytes: whole pages of them.
+    pub fn positions_within(&self, bytes: usize, most: usize) -> usize {
+        let pages = bytes.checked_div(self.lane_bytes(PAGE));
+        pages.map_or(most, |pages| pages.saturating_mul(PAGE).min(most))
     }
 
     /// Runs all nodes for a chunk; `lanes` are the texts that its places speak of. A call that failed may be repeated.

@@ -4,7 +4,7 @@ use graph::{Data, Fault, sampling::Scratch};
 
 use crate::{
     kernel::Place,
-    language::{LanguageModel, RunError},
+    language::{LanguageModel, Logits, RunError},
     plan::{Chunk, Lane, Workspace},
 };
 
@@ -21,7 +21,7 @@ pub struct Text<'a> {
 }
 
 /// Called with a position and the logits after it.
-type Each<'a> = dyn FnMut(usize, &[i64], &mut Scratch) -> Result<(), RunError> + 'a;
+type Each<'a> = dyn FnMut(usize, Logits, &mut Scratch) -> Result<(), RunError> + 'a;
 
 impl LanguageModel {
     /// A text that can be run on in pieces.
@@ -40,7 +40,7 @@ impl LanguageModel {
         let mut lanes: Vec<&mut Lane> = texts.iter_mut().map(|text| &mut text.lane).collect();
         let wanted: Vec<usize> = (0..places.len()).collect();
         self.plan().run(&mut space, &mut lanes, &Chunk { inputs: &inputs, places: &places, wanted: &wanted })?;
-        let row = |row| self.with_logits(&space, &inputs, row, |logits, _| logits.to_vec());
+        let row = |row| self.with_logits(&space, &inputs, row, |logits, _| logits.map(<[i64]>::to_vec)).flatten();
         (0..places.len()).map(row).collect()
     }
 }
@@ -85,7 +85,7 @@ impl Text<'_> {
     pub fn extend(&mut self, tokens: &[u32]) -> Result<Vec<Vec<i64>>, RunError> {
         let mut all = Vec::new();
         self.run(tokens, &mut |_, logits, _| {
-            all.push(logits.to_vec());
+            all.push(logits?.to_vec());
             Ok(())
         })?;
         Ok(all)
@@ -100,8 +100,8 @@ impl Text<'_> {
             let first = self.from.saturating_sub(start).min(piece.len());
             let inputs = self.call(piece, first)?;
             for (row, position) in (start + first..start + piece.len()).enumerate() {
-                let each = |logits: &[i64], scratch: &mut Scratch| each(position, logits, scratch);
-                self.model.with_logits(&self.space, &inputs, row, each)??;
+                self.model
+                    .with_logits(&self.space, &inputs, row, |logits, scratch| each(position, logits, scratch))??;
             }
         }
         Ok(())

@@ -107,6 +107,12 @@ impl World {
         difference::rows(older, self)
     }
 
+    /// The changes that lead from this state back to an earlier one, with code that an account named there and the same account no
+    /// longer does. What both share is not looked at.
+    pub fn changes_back_to(&self, earlier: &Self) -> Result<Changes, StateError> {
+        difference::back(earlier, self)
+    }
+
     /// About how many bytes were made that no base has.
     pub fn held_bytes(&self) -> usize {
         self.tree.held_bytes()

@@ -11,7 +11,7 @@ use alloy_primitives::{Address, B256, U256, b256, keccak256};
 use alloy_sol_types::{SolCall, SolError};
 use common::{address, event, refused, told};
 use evm::Founding;
-use evm::modules::governance::{ADDRESS, FoundTrust, IGovernance, Vendor, trusts, upgrades};
+use evm::modules::governance::{ADDRESS, Action, FoundTrust, IGovernance, Vendor, trusts, upgrades};
 use evm::modules::parameters::{self, FoundLimits, IParameters, Parameter, SetParameter};
 use evm::modules::staking::{IStakedVotes, IStaking, Offence};
 use evm::modules::votes;
@@ -413,6 +413,73 @@ fn new_rules_hold_from_a_height_with_notice() {
     assert_eq!(upgrades(&stage.net.world).unwrap(), []);
     let all = ask(&stage, &IGovernance::upgradesCall { from: U256::ZERO, count: U256::MAX });
     assert_eq!((all.len(), all[0].height), (1, U256::ZERO));
+}
+
+#[test]
+fn blocks_that_are_made_faster_put_new_rules_off_and_do_not_veto_them() {
+    let mut stage = parliament();
+    let rules = B256::repeat_byte(0x77);
+    let asked = stage.net.header.number + 102;
+    let id = carried(&mut stage, vec![act(6, rules, asked)]);
+    for _ in 0..150 {
+        stage.net.wait(0);
+    }
+    assert!(stage.net.header.number > asked, "the height that was asked for has passed");
+    let receipt = execute(&mut stage, id);
+    let scheduled: IGovernance::UpgradeScheduled = event(receipt.logs());
+    let effective = stage.net.header.number + 100;
+    assert_eq!((scheduled.rules, scheduled.height), (rules, U256::from(effective)));
+    assert_eq!(upgrades(&stage.net.world).unwrap(), [(rules, effective)]);
+    let told = ask(&stage, &IGovernance::upgradesCall { from: U256::ZERO, count: U256::MAX });
+    assert_eq!(told[0].height, U256::from(effective), "the view tells what came of it");
+    let record = ask(&stage, &IGovernance::proposalCall { id });
+    assert_eq!(record.actions[0].value, U256::from(asked), "and the proposal what was asked for");
+    // To propose it, notice is needed as ever.
+    let late = IGovernance::UpgradeTooSoon::SELECTOR;
+    let receipt = send(&mut stage, 3, &proposal(vec![act(6, B256::repeat_byte(0x78), asked)]));
+    assert_eq!(receipt.output.first_chunk(), Some(&late));
+}
+
+#[test]
+fn rules_that_came_into_force_meanwhile_are_not_moved_by_what_was_decided_before() {
+    let mut stage = parliament();
+    let rules = B256::repeat_byte(0x77);
+    let height = stage.net.header.number + 130;
+    let first = carried(&mut stage, vec![act(6, rules, height)]);
+    let second = carried(&mut stage, vec![act(6, rules, height + 50)]);
+    assert!(execute(&mut stage, first).succeeded());
+    while stage.net.header.number < height {
+        stage.net.wait(0);
+    }
+    let error = IGovernance::UpgradeInForce { rules, height: U256::from(height) };
+    refuses(&mut stage, 9, &IGovernance::executeCall { id: second }, &error);
+    assert_eq!(upgrades(&stage.net.world).unwrap(), [(rules, height)]);
+}
+
+#[test]
+fn what_people_propose_is_what_the_interface_says() {
+    let (digest, vendor) = (measurement(), Vendor::IntelTdx);
+    let all = [
+        Action::SetParameter { name: parameters::SEATS.key(), value: U256::from(7) },
+        Action::AcceptMeasurement { measurement: digest, vendor },
+        Action::RevokeMeasurement { measurement: digest },
+        Action::AcceptVendor(vendor),
+        Action::RevokeVendor(vendor),
+        Action::Upgrade { rules: digest, height: U256::from(9) },
+        Action::CancelUpgrade { rules: digest },
+        Action::SetGuardian(address(9)),
+    ];
+    for action in all {
+        assert_eq!(Action::known(&action.written()), Some(action));
+    }
+    for nothing in [act(0, B256::ZERO, 0), act(4, B256::ZERO, 9), act(7, digest, 0)] {
+        assert_eq!(Action::known(&nothing), None);
+    }
+    for vendor in Vendor::ALL {
+        assert_eq!(Vendor::of_number(vendor.number()), Some(*vendor));
+        assert_eq!(Vendor::ALL.iter().filter(|other| other.word() == vendor.word()).count(), 1);
+    }
+    assert_eq!(Vendor::of_number(0), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, b256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolCall, SolError, SolEvent, SolStruct, sol};
 use common::{CHAIN, Net, OPG, address, plain, sign_digest, transaction};
 use evm::modules::{ALL, IModule, LOCKED, opg};
-use evm::{Receipt, StateRead as _};
+use evm::{Genesis, GenesisAccount, Receipt, StateRead as _};
 use opg::IOPG;
 
 sol! {
@@ -334,6 +334,25 @@ fn a_canceled_authorization_is_worth_nothing() {
         &send(&mut net, 6, &authorized(0, 4, (0, 5_000))),
         &IOPG::AuthorizationUsedOrCanceled { authorizer, nonce },
     );
+}
+
+#[test]
+fn what_comes_free_is_given_out_with_a_transfer_and_to_nobody_who_could_not_get_one() {
+    let code = Bytes::from_static(evm::modules::CODE);
+    let locked = GenesisAccount { balance: U256::from(7), nonce: 1, code, ..GenesisAccount::default() };
+    let accounts = [(LOCKED, locked)].into();
+    let mut net = Net::of(&Genesis { timestamp: 1_000, accounts, ..Genesis::default() });
+    let to = address(2);
+    let short = IOPG::ERC20InsufficientBalance { sender: LOCKED, balance: U256::from(7), needed: U256::from(8) };
+    common::system_refused(net.system(&opg::Release { to, coins: 8 }), &short);
+    for nobodys in ALL.iter().map(|module| module.address).chain([LOCKED, Address::ZERO]) {
+        let lost = IOPG::ERC20InvalidReceiver { receiver: nobodys };
+        common::system_refused(net.system(&opg::Release { to: nobodys, coins: 1 }), &lost);
+    }
+    let (_, logs) = net.system(&opg::Release { to, coins: 5 }).unwrap();
+    assert_eq!((net.balance(LOCKED), net.balance(to)), (U256::from(2), U256::from(5)));
+    let told = common::event::<IOPG::Transfer>(&logs);
+    assert_eq!((logs[0].address, told.from, told.to, told.value), (opg::ADDRESS, LOCKED, to, U256::from(5)));
 }
 
 #[test]

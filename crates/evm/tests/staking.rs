@@ -11,11 +11,11 @@ use crypto::SigningKey;
 use evm::StateRead as _;
 use evm::modules::opg;
 use evm::modules::staking::{
-    ADDRESS, BeginTerm, FoundNode, IStaking, JailAbsent, Observe, Offence, Owed, POSSESSION_DOMAIN, Reward, Slash,
-    possession_message,
+    ADDRESS, BeginTerm, Collect, FoundNode, IStaking, JailAbsent, Observe, Offence, POSSESSION_DOMAIN, Reward, Slash,
+    left, possession_message, staked,
 };
 use protocol::Role;
-use stage::{MILLION, Stage, WORKER, opgs, worker};
+use stage::{MILLION, Stage, WORKER, opgs, validator, worker};
 
 /// Registers a worker for account `from`, with everything as it should be but for what `change` changes.
 fn registration(from: u64, seed: u8, change: impl FnOnce(&mut IStaking::registerCall)) -> IStaking::registerCall {
@@ -236,27 +236,79 @@ fn who_shows_an_offence_earns_its_share_and_never_for_equivocation() {
     stage.sound();
 }
 
+/// Takes what the worker's operator owes; what there was of it.
+fn collected(stage: &mut Stage, coins: U256) -> U256 {
+    let call = Collect { node: worker(), to: Address::repeat_byte(0x66), coins: coins.to() };
+    U256::from(stage.net.does(&call))
+}
+
 #[test]
-fn those_whom_an_offence_harmed_are_paid_first_and_beside_what_the_table_takes() {
+fn what_an_operator_owes_is_taken_out_of_its_own_and_never_from_who_delegated() {
     let mut stage = Stage::new();
     let (node, to) = (worker(), Address::repeat_byte(0x66));
-    let before = U256::from(stage.node(node).coins);
-    let coins = u128::try_from(opgs(100)).unwrap();
-    let owed = |coins, is_all| Some(Owed { to, coins, is_all });
-    let call = Slash { owed: owed(coins, false), ..stage.offence(node, Offence::UnpaidShares, 0) };
-    let slashed = stage.net.does(&call);
-    assert_eq!((U256::from(slashed.paid), stage.net.balance(to)), (opgs(100), opgs(100)));
-    assert_eq!(slashed.taken, slashed.paid + slashed.burned);
-    let (least, taken) = (before / U256::from(20) + opgs(100), U256::from(slashed.taken));
-    assert!(taken >= least && taken - least <= before / U256::from(250_000), "{taken}");
-    assert!(stage.node(node).jailed);
-    let left = U256::from(stage.node(node).coins);
-    let call = Slash { owed: owed(coins, true), ..stage.offence(node, Offence::UnpaidShares, 0) };
-    let taken = U256::from(stage.net.does(&call).taken);
-    assert!(taken >= opgs(100) && taken - opgs(100) <= before / U256::from(250_000), "only what is owed: {taken}");
-    let call = Slash { owed: owed(u128::MAX, false), ..stage.offence(node, Offence::UnpaidShares, 0) };
-    let slashed = stage.net.does(&call);
-    assert_eq!((U256::from(slashed.paid), slashed.burned), (left - taken, 0), "no more than there is");
+    stage.told(3, &IStaking::delegateCall { node }, opgs(500));
+    assert_eq!((collected(&mut stage, opgs(100)), stage.net.balance(to)), (opgs(100), opgs(100)));
+    let told = stage.node(node);
+    assert_eq!((told.selfCoins, told.jailed), (opgs(900), true), "too little of it is its own now");
+    assert_eq!(collected(&mut stage, opgs(5_000)), opgs(900), "no more than there is");
+    assert_eq!((collected(&mut stage, opgs(1)), stage.net.balance(to)), (U256::ZERO, opgs(1_000)));
+    assert_eq!((stage.position(3, node).coins, stage.node(node).coins), (opgs(500), opgs(500)));
+    assert_eq!(stage.facts(node).slashes, 0, "a debt is no offence");
+    stage.sound();
+}
+
+#[test]
+fn what_an_operator_owes_follows_what_it_took_out_and_what_it_moved() {
+    let mut stage = Stage::new();
+    let (node, other) = (worker(), validator());
+    stage.told(3, &IStaking::delegateCall { node }, opgs(500));
+    let leaves = stage.send(WORKER, &IStaking::undelegateCall { node, coins: opgs(300) }, U256::ZERO);
+    let moves = IStaking::redelegateCall { from: node, to: other, coins: opgs(200) };
+    let moves = stage.send(WORKER, &moves, U256::ZERO);
+    for receipt in [leaves, moves] {
+        assert_eq!(left(receipt.logs().iter()), [(node, address(WORKER))]);
+    }
+    let comes = stage.send(3, &IStaking::delegateCall { node: other }, opgs(1));
+    assert!(left(comes.logs().iter()).is_empty());
+    stage.told(3, &IStaking::undelegateCall { node, coins: opgs(50) }, U256::ZERO);
+    stage.terms(3);
+    assert_eq!(collected(&mut stage, opgs(400)), opgs(400));
+    assert_eq!((stage.unbonding(WORKER)[0].coins, stage.unbonding(3)[0].coins), (U256::ZERO, opgs(50)));
+    assert_eq!((stage.position(WORKER, other).coins, stage.node(node).selfCoins), (opgs(100), opgs(500)));
+    stage.sound();
+    assert_eq!(collected(&mut stage, opgs(200)), opgs(200), "what is left of that, and its free stake at last");
+    assert_eq!((stage.position(WORKER, other).coins, stage.node(node).selfCoins), (U256::ZERO, opgs(400)));
+    stage.terms(21);
+    assert_eq!(stage.told(WORKER, &IStaking::withdrawCall { most: U256::MAX }, U256::ZERO), U256::ZERO);
+    assert_eq!(stage.told(3, &IStaking::withdrawCall { most: U256::MAX }, U256::ZERO), opgs(50));
+    stage.sound();
+}
+
+#[test]
+fn what_came_from_another_node_answers_for_that_and_for_no_debt_here() {
+    let mut stage = Stage::new();
+    let (node, other) = (worker(), validator());
+    stage.told(WORKER, &IStaking::delegateCall { node: other }, opgs(100));
+    stage.told(WORKER, &IStaking::redelegateCall { from: other, to: node, coins: opgs(100) }, U256::ZERO);
+    let told = staked(&stage.net.world, node).unwrap().unwrap();
+    assert_eq!((U256::from(told.own), U256::from(told.free)), (opgs(1_100), opgs(1_000)));
+    assert_eq!(collected(&mut stage, opgs(5_000)), opgs(1_000));
+    assert_eq!(stage.node(node).selfCoins, opgs(100));
+    stage.terms(21);
+    let told = staked(&stage.net.world, node).unwrap().unwrap();
+    assert_eq!(U256::from(told.free), opgs(100), "it is free once it answers no more");
+    stage.sound();
+}
+
+#[test]
+fn what_leaves_of_an_operators_own_is_slashed_as_others_is() {
+    let mut stage = Stage::new();
+    let node = worker();
+    stage.told(3, &IStaking::delegateCall { node }, opgs(500));
+    stage.told(3, &IStaking::undelegateCall { node, coins: opgs(100) }, U256::ZERO);
+    stage.told(WORKER, &IStaking::undelegateCall { node, coins: opgs(200) }, U256::ZERO);
+    assert_eq!(U256::from(stage.slash(node, Offence::RefutedReceipt, 0).taken), opgs(750), "half of all");
+    assert_eq!((stage.unbonding(3)[0].coins, stage.unbonding(WORKER)[0].coins), (opgs(50), opgs(100)));
     stage.sound();
 }
 
@@ -430,11 +482,24 @@ fn a_commission_changes_slowly_and_its_history_stays() {
 fn facts_about_a_node_add_up() {
     let mut stage = Stage::new();
     let node = worker();
-    let seen = Observe { node, signed: 10, missed: 2, audits_passed: 3, audits_failed: 1 };
+    let seen = Observe { node, proposed: 10, missed: 2, audits_passed: 3, audits_failed: 1, reports: 5 };
     stage.net.does(&seen);
     stage.net.does(&seen);
+    stage.net.does(&Observe { node, ..Observe::default() });
     let facts = stage.facts(node);
-    assert_eq!((facts.signed, facts.missed, facts.auditsPassed, facts.auditsFailed), (20, 4, 6, 2));
+    assert_eq!((facts.proposed, facts.missed, facts.auditsPassed, facts.auditsFailed), (20, 4, 6, 2));
+    assert_eq!((facts.reports, facts.falseReports, facts.slashes), (10, 0, 0));
+}
+
+#[test]
+fn an_auditors_false_word_is_counted_beside_its_reports_and_no_other_offence_is() {
+    let mut stage = Stage::new();
+    let node = worker();
+    stage.net.does(&Observe { node, reports: 3, ..Observe::default() });
+    stage.slash(node, Offence::FalseAudit, 0);
+    stage.slash(node, Offence::RefutedReceipt, 0);
+    let facts = stage.facts(node);
+    assert_eq!((facts.reports, facts.falseReports, facts.refuted, facts.slashes), (3, 1, 1, 2));
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod stage;
 
 use alloy_primitives::{B256, U256};
 use common::address;
-use evm::modules::staking::{IStaking, JailAbsent, Offence, Reward};
+use evm::modules::staking::{Collect, IStaking, JailAbsent, Offence, Reward};
 use proptest::prelude::*;
 use protocol::Role;
 use stage::{Stage, founded, id_of, validator, worker};
@@ -65,6 +65,7 @@ fn take(stage: &mut Stage, step: &Step) {
         10 => drop(stage.send(from, &IStaking::claimCall { node }, zero)),
         11 => drop(stage.send(from, &IStaking::compoundCall { node }, zero)),
         12 => drop(stage.send(from, &IStaking::claimCommissionCall { node }, zero)),
+        13 => drop(stage.net.system(&Collect { node, to: address(11), coins: u128::from(step.amount) }).unwrap()),
         _ => drop(stage.send(from, &IStaking::fundCall {}, value)),
     }
 }
@@ -90,7 +91,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_books_hold_after_every_step(steps in prop::collection::vec(step(14), 1..40)) {
+    fn the_books_hold_after_every_step(steps in prop::collection::vec(step(15), 1..40)) {
         let mut stage = network();
         for step in &steps {
             take(&mut stage, step);

@@ -10,6 +10,7 @@ use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
     counting::{Counting, Setting},
+    credit::Credit,
     directory::Directory,
     facilitator::{self, Booth},
     fair::Fair,
@@ -122,6 +123,7 @@ impl Gateway {
             counting,
             ledger,
             outbox,
+            credit: Arc::new(Credit::default()),
             metrics,
             desk: desk.clone(),
             booth: booth.clone(),
@@ -197,8 +199,10 @@ impl Beside {
         let outbox = shared.outbox.clone().run(sender.clone(), posts.clone(), Arc::clone(&shared.metrics));
         let desk = async {
             let Some(desk) = shared.desk.clone() else { return };
-            let payouts = payment::pay_out(Arc::clone(&desk), sender, posts);
-            tokio::join!(payouts, payment::follow(reads.clone(), shared.outbox.clone(), desk));
+            let payouts = payment::pay_out(Arc::clone(&desk), sender, posts, Arc::clone(&shared.credit));
+            let follow = payment::follow(reads.clone(), shared.outbox.clone(), desk);
+            let key = shared.key.public_key();
+            tokio::join!(payouts, follow, shared.credit.keep(&key, &shared.outbox, &reads, shared.pace.poll));
         };
         tokio::join!(outbox, desk, keep_fresh(&shared, &reads));
     }

@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod aside;
+mod bounds;
 mod checks;
 mod counter;
 mod counting;
+mod credit;
 mod delivery;
 mod directory;
 mod facilitator;

@@ -13,9 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use network::{LedgerClient, NetworkError, ReceiptIds, Sender};
+use network::{LedgerClient, NetworkError, ReceiptIds, Sender, now_ms};
 use protocol::{
-    Action, Canonical, Digest, List, SignedReceipt,
+    Action, Amount, Canonical, Digest, List, Milliseconds, SignedReceipt,
     transaction::{BATCH_MAX, PostReceipts},
 };
 use storage::{Change, LogError, Store, StoreError};
@@ -42,6 +42,8 @@ const SET_ASIDE: &str = "set_aside";
 /// Sendings after which a receipt is set aside; with growing pauses this is longer than the ledger would take it.
 const SENDINGS_MAX: u32 = 16;
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How old a receipt may be that the ledger takes, by the rules that networks begin with.
+const RECEIPT_AGE_MS: Milliseconds = 600_000;
 
 /// Why the outbox could not be opened.
 #[derive(Debug, Error)]
@@ -111,6 +113,29 @@ impl Outbox {
         waiting
             .map(Arc::unwrap_or_clone)
             .or_else(|| SignedReceipt::decode(&self.aside.get(SET_ASIDE, &id.0).ok()??).ok())
+    }
+
+    /// What those charged that wait, in base units of OPG.
+    pub fn charges(&self) -> Amount {
+        self.lock().charges()
+    }
+
+    /// Sends what charged something again at once, as if it had not been sent yet: the ledger would not take it for what we owed, and does now.
+    /// What it is too old for stays as it is.
+    pub fn send_again(&self) {
+        let is_young = |receipt: &SignedReceipt| {
+            now_ms().saturating_sub(receipt.receipt.finished_at_ms) < RECEIPT_AGE_MS && receipt.receipt.charge > 0
+        };
+        let all = self.lock().all();
+        let places: Vec<u64> =
+            all.into_iter().filter(|(_, receipt)| is_young(receipt)).map(|(place, _)| place).collect();
+        for places in places.chunks(CHANGED_AT_ONCE) {
+            let mut all = self.lock();
+            for place in places {
+                all.change(*place, |waiting| (waiting.sendings, waiting.sent_at) = (0, None));
+            }
+        }
+        self.arrived.notify_one();
     }
 
     /// True where the ledger would not take it, however often it was sent.

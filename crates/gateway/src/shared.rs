@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     counting::Counting,
+    credit::Credit,
     directory::Directory,
     facilitator::Booth,
     fair::{Fair, Share},
@@ -33,6 +34,8 @@ pub struct Shared {
     /// Where prompts are counted.
     pub counting: Arc<Counting>,
     pub outbox: Outbox,
+    /// How far we may owe, where calls have a price.
+    pub credit: Arc<Credit>,
     pub metrics: Arc<Metrics>,
     /// Where calls have a price.
     pub desk: Option<Arc<Desk>>,

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use protocol::{Digest, SignedReceipt};
+use protocol::{Amount, Digest, SignedReceipt};
 
 #[derive(Clone)]
 pub struct Waiting {
@@ -28,6 +28,8 @@ pub struct AllWaiting {
     by_place: BTreeMap<u64, Waiting>,
     by_id: BTreeMap<Digest, u64>,
     next: Next,
+    /// What all of them charged.
+    charges: Amount,
 }
 
 /// Places, by what is to be done with them next.
@@ -56,12 +58,14 @@ impl AllWaiting {
     pub fn insert(&mut self, place: u64, waiting: Waiting) {
         self.by_id.insert(waiting.id, place);
         self.next.list(place, &waiting);
+        self.charges = self.charges.saturating_add(waiting.receipt.receipt.charge);
         self.by_place.insert(place, waiting);
     }
 
     pub fn remove(&mut self, place: u64) -> Option<Waiting> {
         let waiting = self.by_place.remove(&place)?;
         self.next.unlist(place, &waiting);
+        self.charges = self.charges.saturating_sub(waiting.receipt.receipt.charge);
         if self.by_id.get(&waiting.id) == Some(&place) {
             self.by_id.remove(&waiting.id);
         }
@@ -83,6 +87,10 @@ impl AllWaiting {
 
     pub fn is_empty(&self) -> bool {
         self.by_place.is_empty()
+    }
+
+    pub fn charges(&self) -> Amount {
+        self.charges
     }
 
     pub fn last_place(&self) -> Option<u64> {
@@ -154,6 +162,7 @@ mod tests {
             assert_eq!(all.remove(place).unwrap().id, Digest([u8::try_from(place).unwrap(); 32]));
         }
         assert!(all.is_empty() && all.next.to_send.is_empty() && all.next.to_ask.is_empty() && all.by_id.is_empty());
+        assert_eq!(all.charges(), 0);
         assert!(all.change(3, |_| ()).is_none() && all.remove(3).is_none() && all.last_place().is_none());
     }
 }

@@ -20,7 +20,7 @@ use payments::{
     signing::SignerKey,
     wire::{PaymentPayload, PaymentRequired, header},
 };
-use protocol::service::Failure;
+use protocol::service::{Failure, GatewayCredit};
 use serde_json::json;
 use stub::{
     Behaviour,
@@ -619,6 +619,66 @@ async fn everybody_who_is_owed_is_paid_however_many_they_are_and_first_who_has_w
     assert!(payments[0].shares.iter().any(|share| share.payee == payee(PAYEES - 1) && share.due == 6), "first of all");
     let paid: Vec<_> = payments.iter().flat_map(|payment| payment.shares.iter()).map(|share| share.payee).collect();
     assert_eq!((payments.len(), paid.len()), (3, usize::from(PAYEES)), "each once");
+}
+
+/// Makes the gateway known to the ledger, and says how far it may owe.
+fn with_credit(stage: &Paid, open: u128, limit: u128) {
+    let own = stage.config.key.public_key();
+    stage.validator.change(|ledger| {
+        let (node, role) = (ledger.nodes[0].node, protocol::Role::Gateway);
+        ledger.keys.insert(own, protocol::KeyRecord { key: own, node, role, valid_from: 1, valid_until: 9 });
+        ledger.credit = Some(GatewayCredit { open, limit });
+    });
+}
+
+/// Waits until a call that brings no payment is answered like this.
+async fn until_asked(stage: &Paid, status: u16) -> stub::client::Answer {
+    for _ in 0..200 {
+        let answer = stage.ask("", "").await;
+        if answer.status == status {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never answered {status}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_owes_nearly_what_it_may_takes_no_paid_call_pays_at_once_and_goes_on() {
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.payouts = Duration::from_secs(3_600)).await;
+    let payment = stage.exact(1).await;
+    stage.validator.change(|ledger| {
+        let (gateway, payee) = (ledger.nodes[0].node, protocol::EvmAddress([3; 20]));
+        ledger.owed.insert(payee, protocol::ShareRecord { gateway, payee, old: 0, fresh: 7, since: 1 });
+    });
+    with_credit(&stage, 81, 100);
+    let refused = until_asked(&stage, 503).await;
+    assert_eq!((refused.error().1.as_str(), &refused.headers["retry-after"][..]), ("gateway_credit_spent", "5"));
+    assert_eq!(stage.ask(&payment, "").await.error().1, "gateway_credit_spent", "nor one that brings a payment");
+    assert_eq!(stage.worker.jobs(), 0);
+    until("paid without waiting for its turn", || stage.validator.change(|ledger| ledger.owed.is_empty())).await;
+    with_credit(&stage, 74, 1 << 100);
+    until_asked(&stage, 402).await;
+    assert_eq!(stage.ask(&payment, "").await.status, 200, "nothing was charged of it before");
+    with_credit(&stage, 81, 100);
+    until_asked(&stage, 503).await;
+    let free = stage.client.post("/v1/infer", r#"{"model":"risk","inputs":{"x":[[1.0]]}}"#).await;
+    assert!(!free.body.contains("gateway_credit_spent"), "what is free owes nobody anything: {}", free.body);
+}
+
+#[tokio::test]
+async fn what_the_ledger_would_not_take_for_want_of_credit_is_sent_again_as_soon_as_there_is_some() {
+    let late = gateway::Pace { resend: Duration::from_secs(3_600), ..pace() };
+    let stage = paid_as(Behaviour::Honest, late, |_| {}).await;
+    stage.validator.change(|ledger| ledger.loses = true);
+    let answer = stage.ask(&stage.exact(1).await, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    with_credit(&stage, 0, 1);
+    until_asked(&stage, 503).await;
+    assert_eq!(stage.validator.anchored(), 0);
+    stage.validator.change(|ledger| ledger.loses = false);
+    with_credit(&stage, 0, u128::MAX);
+    until("anchored", || stage.validator.anchored() == 1).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Closing an epoch: deadlines that end with it, then the roots over what it did and what it left.
 
 use alloy_primitives::Address;
-use evm::modules::staking::Fill;
+use evm::modules::{opg::Release, staking::Fill};
 use protocol::{Amount, Digest, EpochRecord, ReceiptStatus, Standing, Version};
 
 use crate::{
@@ -12,19 +12,18 @@ use crate::{
     present::{OpenEpoch, Present},
     purse::{LOCKED, STAKING},
     rotation::take_named_key,
-    rules::part,
     settle::{credit_burns, settle},
     shares::Ripe,
     verdict::{audits_of, judge, lapse, withhold},
 };
 
-/// What an allocation gives out at once is at least this share of it, in millionths, or its rest: not every second a grain.
-const STEP: u32 = 100;
 /// Challenges whose deadline can pass with one epoch: each may slash many. The others wait for the next.
 const DUE_MAX: usize = 256;
 
 /// Closes the open epoch and opens the next, which covers no block yet.
 pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
+    // Before a verdict can take of what left.
+    present.hold_for_debts();
     recount(present);
     end_challenges(present);
     question(present);
@@ -145,25 +144,20 @@ fn ripen(present: &mut Present, over: Option<u64>, anchored: &[(Digest, Amount)]
 /// Gives out what has come free by the end of the epoch.
 fn release(present: &mut Present) {
     let time_ms = present.open.time_ms;
-    let due: Vec<_> = present
-        .state
-        .allocations
-        .rows()
-        .filter(|row| row.locked() > 0)
-        .filter_map(|row| {
-            let free = row.free_at(time_ms).min(row.amount);
-            let amount = free.saturating_sub(row.released);
-            let is_worth_it = amount >= part(row.amount, STEP).max(1) || (free == row.amount && amount > 0);
-            is_worth_it.then_some((row.beneficiary, amount))
-        })
-        .collect();
+    let rows = present.state.allocations.rows();
+    let due: Vec<_> =
+        rows.map(|row| (row.beneficiary, row.due_at(time_ms))).filter(|(_, amount)| *amount > 0).collect();
     for (beneficiary, amount) in due {
-        present.state.allocations.change(&beneficiary, |row| row.released = row.released.saturating_add(amount));
-        if beneficiary == STAKING {
-            // What is allocated to rewards goes into their pool; it is there, because it was written off.
-            let _: Result<(), _> = present.perform(&Fill { from: Address::from(LOCKED.0), coins: amount });
+        // What is allocated to rewards goes into their pool.
+        let given = if beneficiary == STAKING {
+            present.perform(&Fill { from: Address::from(LOCKED.0), coins: amount })
         } else {
-            present.state.give(&beneficiary, amount);
+            present.perform(&Release { to: Address::from(beneficiary.0), coins: amount })
+        };
+        // The records add up to what is locked, so it is there. If it were not, nothing would be written off.
+        if given.is_ok() {
+            present.state.allocations.change(&beneficiary, |row| row.released = row.released.saturating_add(amount));
+            present.events.push(Event::Released { beneficiary, amount });
         }
     }
 }

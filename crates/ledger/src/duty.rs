@@ -89,7 +89,7 @@ fn end_term(present: &mut Present) {
         let part = blocks.saturating_mul(one.seats).checked_div(seats).unwrap_or(0);
         let expected = if one.seats == 0 { one.proposed } else { part };
         let missed = expected.saturating_sub(one.proposed);
-        let seen = Observe { node: id, signed: one.proposed, missed, audits_passed: 0, audits_failed: 0 };
+        let seen = Observe { node: id, proposed: one.proposed, missed, ..Observe::default() };
         let _: Result<(), _> = present.perform(&seen);
         let whole = proportion(budget, one.coins, backing);
         let coins = proportion(whole, Amount::from(one.proposed.min(expected)), Amount::from(expected));

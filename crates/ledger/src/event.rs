@@ -132,6 +132,11 @@ pub enum Event {
         node: NodeId,
         amount: Amount,
     },
+    /// Coins of an allocation have come free and were given out.
+    Released {
+        beneficiary: EvmAddress,
+        amount: Amount,
+    },
     /// A decision of governance was done.
     Enacted {
         proposal: u64,

@@ -3,9 +3,13 @@
 //! The registries decide, whoever asked them: a wallet in a block's transactions, a ledger key by a native action, the ledger itself.
 //! What is kept here is what proofs and the ledger's own rules need at hand. Nothing else writes these tables.
 
+use alloy_primitives::{Address, B256};
 use evm::{
     Block,
-    modules::registry::{Entry, entries},
+    modules::{
+        registry::{Entry, entries},
+        staking,
+    },
 };
 use protocol::{
     Digest, EvmAddress, KeyRecord, List, ModelRecord, PublicKey, Text,
@@ -17,16 +21,23 @@ use crate::{event::Event, present::Present, records::ListedNode};
 impl Present {
     /// Follows what modules have logged since there were so many logs.
     pub fn follow_logs(&mut self, since: usize) {
-        let entered = entries(self.state.purse.logs().iter().skip(since));
-        entered.into_iter().for_each(|entry| self.follow(entry));
+        let logs = self.state.purse.logs().iter().skip(since);
+        let (entered, left) = (entries(logs.clone()), staking::left(logs));
+        self.follow_all(entered, left);
     }
 
     /// Follows a block's transactions, but for the ledger's own: that one tells of what was followed as it was done.
     pub fn follow_block(&mut self, block: &Block) {
         let receipts = block.transactions.iter().zip(&block.receipts);
         let wallets = receipts.filter(|(transaction, _)| !transaction.is_of_ledger());
-        let entered = entries(wallets.flat_map(|(_, receipt)| receipt.logs()));
+        let logs = wallets.flat_map(|(_, receipt)| receipt.logs());
+        let (entered, left) = (entries(logs.clone()), staking::left(logs));
+        self.follow_all(entered, left);
+    }
+
+    fn follow_all(&mut self, entered: Vec<Entry>, left: Vec<(B256, Address)>) {
         entered.into_iter().for_each(|entry| self.follow(entry));
+        left.into_iter().for_each(|(node, whose)| self.note_left(Digest(node.0), whose));
     }
 
     // The registries bound what they enter as these records do, so nothing here is cut.

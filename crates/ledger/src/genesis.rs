@@ -16,19 +16,20 @@ use evm::{
     },
 };
 use protocol::{
-    Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, Noun as _, PublicKey, Role, Text, Version,
-    record,
+    AllocationRecord, Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, Noun as _, PublicKey,
+    Role, Text, Version, record,
     registry::{ModelKind, OPEN_END, form, node_id},
 };
 use thiserror::Error;
 
 use crate::{
     actions::founding_of,
-    allocation::{AllocationRecord, GenesisAllocation},
+    allocation::GenesisAllocation,
     purse::{Head, LOCKED, STAKING, address_of, locked_at_genesis},
     records::{AccountRecord, COMMITTEE_MAX, ListedNode, NetworkRecord, SeatRecord},
     rules::{MILLION, Rules},
     state::State,
+    trusted::{FirstTrust, TrustError},
 };
 
 record! {
@@ -79,6 +80,8 @@ record! {
         /// What is on Base from the beginning, and locked here.
         bridged: Amount,
         rules: Rules,
+        /// Whom and what it trusts; a genesis that says nothing of it ends here.
+        trust: FirstTrust,
     }
 }
 
@@ -113,6 +116,8 @@ pub enum GenesisError {
     Parameter(String),
     #[error("failed to read genesis: {0}")]
     Misfit(#[from] Misfit),
+    #[error("failed to read genesis: {0}")]
+    Trust(#[from] TrustError),
     #[error("failed to read genesis: the supply is over the limit of {limit}")]
     Supply { limit: Amount },
 }
@@ -205,13 +210,13 @@ impl Genesis {
         let timestamp = self.time_ms.checked_div(1_000).unwrap_or_default();
         let pooled =
             free.filter(|row| is_pool(row)).fold(self.reward_pool, |sum, row| sum.saturating_add(row.released));
-        let genesis = evm::Genesis { timestamp, accounts, founding: self.founding(pooled) };
+        let genesis = evm::Genesis { timestamp, accounts, founding: self.founding(pooled)? };
         let (world, header) = genesis.build(&Chain::network(self.chain_id))?;
         Ok(Head { world, header })
     }
 
     /// What the modules begin with.
-    fn founding(&self, reward_pool: Amount) -> Founding {
+    fn founding(&self, reward_pool: Amount) -> Result<Founding, GenesisError> {
         let nodes = self.nodes.iter().map(|node| founding_of(node.role, &node.key, &node.operator, node.stake));
         let set = |set: &GenesisParameter| SetParameter { name: set.name.to_string(), value: set.value };
         let parameters = self.parameters.iter().map(set).collect();
@@ -219,7 +224,8 @@ impl Genesis {
         let models = self.models.iter().map(GenesisModel::entered).collect();
         let listings = self.nodes.iter().map(GenesisNode::listing).collect();
         let (nodes, bridged, limits) = (nodes.collect(), self.bridged, self.rules.limits());
-        Founding { parameters, limits, nodes, models, listings, registry, reward_pool, bridged, ..Founding::default() }
+        let trust = self.trust.found()?;
+        Ok(Founding { parameters, limits, nodes, models, listings, registry, reward_pool, bridged, trust })
     }
 
     /// What a parameter is in the beginning.

@@ -1,13 +1,12 @@
-//! Gateways that do not pay in time: what their payees are owed is taken from their stake, and they are punished for it.
+//! Gateways that do not pay in time: what their payees are owed is taken from their operators' own stake, and they are punished for it.
 //!
 //! What came up in a span of `share.epochs` must be paid before the next span is over. Nobody has to show anything: the ledger knows what
 //! is due and what was paid.
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::Address;
 use crypto::hash;
-use evm::modules::{parameters, staking::Owed};
+use evm::modules::parameters;
 use protocol::{Amount, DuesRecord, NodeId, ShareRecord};
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     present::Present,
     purse::LOCKED,
     rules::proportion,
-    verdict::slash_for,
+    verdict::slash,
 };
 
 /// Payees whose span can end with one epoch; the others wait for the next.
@@ -42,15 +41,14 @@ pub(crate) fn end_spans(present: &mut Present) {
     }
 }
 
-/// Takes what is late out of a gateway's stake and gives it to its payees, to each in proportion where it is not enough.
+/// Pays what is late to its payees out of what is held for the gateway's debts and, where that is too little, out of its operator's own stake:
+/// to each in proportion where both are. Then it is punished, once a span.
 fn collect(present: &mut Present, gateway: NodeId, rows: &[ShareRecord], span: u64) {
     let epoch = present.open.epoch;
     let late = rows.iter().fold(0, |sum: Amount, row| sum.saturating_add(row.old));
+    present.hold(gateway, late.saturating_sub(present.state.dues_of(&gateway).held));
     let dues = present.state.dues_of(&gateway);
-    let is_all = epoch < dues.punished_until;
-    let owed = Owed { to: Address::from(LOCKED.0), coins: late, is_all };
-    let shows = hash("og/evidence/unpaid-shares/v1", &[&gateway.0, &epoch.to_be_bytes()]);
-    let paid = slash_for(present, gateway, Offence::UnpaidShares, (shows, epoch), Some(owed));
+    let paid = late.min(dues.held);
     let (mut sum, mut given, mut done) = (0_u128, 0_u128, 0_u128);
     for row in rows {
         sum = sum.saturating_add(row.old);
@@ -63,7 +61,14 @@ fn collect(present: &mut Present, gateway: NodeId, rows: &[ShareRecord], span: u
             done = done.saturating_add(amount);
         }
     }
-    let punished_until = if is_all { dues.punished_until } else { epoch.saturating_add(span) };
-    present.state.dues.put(DuesRecord { paid: dues.paid.saturating_add(done), punished_until, ..dues });
+    let (paid, held) = (dues.paid.saturating_add(done), dues.held.saturating_sub(done));
+    let is_punished = epoch < dues.punished_until;
+    let punished_until = if is_punished { dues.punished_until } else { epoch.saturating_add(span) };
+    present.state.dues.put(DuesRecord { paid, held, punished_until, ..dues });
+    present.give_held_back(&gateway);
+    if !is_punished {
+        let shows = hash("og/evidence/unpaid-shares/v1", &[&gateway.0, &epoch.to_be_bytes()]);
+        slash(present, gateway, Offence::UnpaidShares, (shows, epoch), None);
+    }
     present.events.push(Event::SharesLate { gateway, late, paid: done });
 }

@@ -33,6 +33,8 @@ pub(crate) struct OpenEpoch {
     pub ended: Vec<Digest>,
     /// Workers that were slashed for a receipt in this epoch: their others come into question as it ends.
     pub exposed: BTreeSet<NodeId>,
+    /// Gateways whose operators took stake out of them in this epoch.
+    pub left: BTreeSet<NodeId>,
 }
 
 #[derive(Clone, Debug)]
@@ -89,6 +91,7 @@ impl OpenEpoch {
             verdicts: Vec::new(),
             ended: Vec::new(),
             exposed: BTreeSet::new(),
+            left: BTreeSet::new(),
         }
     }
 

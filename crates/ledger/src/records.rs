@@ -3,12 +3,13 @@
 use alloy_primitives::{Address, B256, Log};
 use crypto::hash;
 use protocol::{
-    Amount, BridgeRecord, Burn, Bytes, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, EvmRecord,
-    KeyRecord, KeyRotation, List, Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role,
-    SettlementRecord, ShareRecord, Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
+    AllocationRecord, Amount, BridgeRecord, Burn, Bytes, Canonical as _, CertifiedRotation, Digest, DuesRecord,
+    EvmAddress, EvmRecord, KeyRecord, KeyRotation, List, Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey,
+    ReceiptStatus, Role, SettlementRecord, ShareRecord, Standing, Text, record, registry::state_key,
+    transaction::SEAT_KEYS_MAX,
 };
 
-use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Row};
+use crate::{content::MANY, rules::Rules, table::Row};
 
 /// Most validators that vote.
 pub(crate) const COMMITTEE_MAX: usize = 256;

@@ -114,8 +114,14 @@ pub enum Refusal {
     BrokenChain { before: u64 },
     #[error(transparent)]
     Charge(#[from] ChargeFault),
-    #[error("the epoch's charges no longer fit in 128 bits")]
+    #[error("a charge of {found} is above all coins that there are, {supply}")]
+    ChargeAboveSupply { found: Amount, supply: Amount },
+    #[error("the charges no longer fit in 128 bits")]
     ChargeOverflow,
+    #[error(
+        "the gateway's open charges are {open}; with {charge} they would be above {limit}, which its operator's own stake stands for; hint: pay the shares that are due, or add to that stake, and post the receipt again"
+    )]
+    CreditSpent { open: Amount, charge: Amount, limit: Amount },
 
     #[error("receipt is unknown")]
     UnknownReceipt,

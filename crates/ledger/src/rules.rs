@@ -29,11 +29,16 @@ pub enum NewRules {
 impl NewRules {
     pub const ALL: &'static [Self] = &[Self::NoTransfers];
 
+    /// What people call them.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NoTransfers => "og/rules/no-native-transfers/v1",
+        }
+    }
+
     /// What proposals call them: the Keccak-256 of these words.
     pub fn name(self) -> B256 {
-        match self {
-            Self::NoTransfers => keccak256("og/rules/no-native-transfers/v1"),
-        }
+        keccak256(self.words())
     }
 }
 

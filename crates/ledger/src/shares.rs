@@ -26,8 +26,7 @@ use crate::{
 impl State {
     /// Where a gateway stands with those whom it owes.
     pub fn dues_of(&self, gateway: &NodeId) -> DuesRecord {
-        let none = DuesRecord { gateway: *gateway, due: 0, paid: 0, payments: 0, punished_until: 0 };
-        self.dues.get(gateway).cloned().unwrap_or(none)
+        self.dues.get(gateway).cloned().unwrap_or(DuesRecord::none(*gateway))
     }
 
     /// What of a charge goes to whom but the worker, as governance has it now.
@@ -61,7 +60,7 @@ impl State {
         self.put_share(ShareRecord { old: row.old.saturating_sub(paid), fresh, ..row });
     }
 
-    /// A gateway owes so much more in all.
+    /// A gateway owes so much more in all. It cannot saturate, nor can what is owed to one: no more than was charged, which fits, is ever due.
     pub fn add_due(&mut self, gateway: NodeId, amount: Amount) {
         let dues = self.dues_of(&gateway);
         self.dues.put(DuesRecord { due: dues.due.saturating_add(amount), ..dues });

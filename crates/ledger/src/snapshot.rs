@@ -11,12 +11,11 @@ use crypto::{hash, history::History};
 use evm::World;
 use pages::Tree;
 use protocol::{
-    BridgeRecord, Canonical, CertifiedRotation, Digest, DuesRecord, EpochRecord, KeyRecord, List, ModelRecord,
-    Noun as _, Opening, Payout, SettlementRecord, ShareRecord, Version, record,
+    AllocationRecord, BridgeRecord, Canonical, CertifiedRotation, Digest, DuesRecord, EpochRecord, KeyRecord, List,
+    ModelRecord, Noun as _, Opening, Payout, SettlementRecord, ShareRecord, Version, record,
 };
 
 use crate::{
-    allocation::AllocationRecord,
     archive::Archive,
     base::Base,
     closed::ClosedEpoch,
@@ -36,7 +35,7 @@ use crate::{
     table::{Row, Table},
 };
 
-const CHECKSUM: &str = "og/ledger/snapshot/v10";
+const CHECKSUM: &str = "og/ledger/snapshot/v11";
 
 record! {
     ReceiptOpening { receipt: Digest, opening: Opening, }
@@ -46,7 +45,7 @@ record! {
 }
 record! {
     Content {
-        version: Version<10>,
+        version: Version<11>,
         network: NetworkRecord,
         /// What the next block writes down of what was done before.
         deeds: DeedsRecord,
@@ -173,7 +172,7 @@ impl Ledger {
     /// Writes what `Content` reads but for the EVM.
     fn write_tables(&self, out: &mut Vec<u8>) -> Option<()> {
         let state = &self.present.state;
-        Version::<10>.write(out);
+        Version::<11>.write(out);
         state.network_at_close()?.write(out);
         state.deeds_at_close().write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));

@@ -1,7 +1,7 @@
 //! The state: every table, the EVM beside them, and the money that is locked.
 //!
-//! Stakes, bonds and rewards are the staking module's, in the EVM. What is allocated and not free yet is at `LOCKED` there: it
-//! moves only through the functions of this file, together with the record that says whose it is.
+//! Stakes, bonds and rewards are the staking module's, in the EVM. What is allocated and not free yet is at `LOCKED` there, and what is held
+//! for gateways' debts: each moves only together with the record that says whose it is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,17 +18,16 @@ use evm::{
 };
 use pages::Change;
 use protocol::{
-    Amount, BridgeRecord, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, EvmRecord, KeyRecord,
-    ModelRecord, NodeId, NodeRecord, Opening, Payout, PublicKey, SettlementRecord, ShareRecord,
+    AllocationRecord, Amount, BridgeRecord, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress,
+    EvmRecord, KeyRecord, ModelRecord, NodeId, NodeRecord, Opening, Payout, PublicKey, SettlementRecord, ShareRecord,
     registry::{OPEN_END, node_id},
 };
 
 use crate::{
-    allocation::AllocationRecord,
     base::Base,
     epochs::Epochs,
     leaf::Leaf,
-    purse::{Head, LOCKED, Purse, address_of},
+    purse::{Head, Purse, address_of},
     records::{
         AccountRecord, AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, DeedsRecord, DutyRecord,
         EquivocationRecord, HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord, key_of,
@@ -269,17 +268,10 @@ impl State {
         self.accounts.change(key, |account| account.nonce = account.nonce.saturating_add(1));
     }
 
-    /// Gives so much of what is locked to an account; the caller has written it off before.
-    pub fn give(&mut self, address: &EvmAddress, amount: Amount) {
-        if amount > 0 {
-            // What is written off is there: the records add up to what is locked.
-            let _: Result<(), _> = self.purse.pay(&LOCKED, address, amount);
-        }
-    }
-
     /// What is locked, added up from the records that say whose it is.
     pub fn locked(&self) -> Amount {
-        self.allocations.rows().map(AllocationRecord::locked).fold(0, Amount::saturating_add)
+        let held = self.dues.rows().map(|dues| dues.held);
+        self.allocations.rows().map(AllocationRecord::locked).chain(held).fold(0, Amount::saturating_add)
     }
 
     /// What governance may change, as it holds now.

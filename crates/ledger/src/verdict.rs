@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256};
 use crypto::hash;
 use evm::modules::{
     parameters,
-    staking::{EndBond, Observe, Offence as Kind, Owed, Slash, Slashed},
+    staking::{EndBond, Observe, Offence as Kind, Slash},
 };
 use protocol::{Amount, Digest, NodeId, Standing, service::VerdictRecord};
 
@@ -100,44 +100,26 @@ pub(crate) fn slash(
     (shows, epoch): (Digest, u64),
     reporter: Option<Address>,
 ) -> Amount {
-    take(present, node, offence, (shows, epoch), (reporter, None)).map_or(0, |slashed| slashed.taken)
-}
-
-/// The same where somebody was harmed, who is paid first: what they get.
-pub(crate) fn slash_for(
-    present: &mut Present,
-    node: NodeId,
-    offence: Offence,
-    shown: (Digest, u64),
-    owed: Option<Owed>,
-) -> Amount {
-    take(present, node, offence, shown, (None, owed)).map_or(0, |slashed| slashed.paid)
-}
-
-fn take(
-    present: &mut Present,
-    node: NodeId,
-    offence: Offence,
-    (shows, epoch): (Digest, u64),
-    (reporter, owed): (Option<Address>, Option<Owed>),
-) -> Option<Slashed> {
-    let offence_row = kind_of(offence)?;
+    let Some(offence_row) = kind_of(offence) else { return 0 };
     if is_of_a_receipt(offence) {
         present.open.exposed.insert(node);
     }
     let term = present.state.network.rules.term_of(epoch);
     let (node_id, evidence) = (B256::from(node.0), B256::from(shows.0));
-    let call = Slash { node: node_id, offence: offence_row, evidence, term, reporter, owed };
+    let call = Slash { node: node_id, offence: offence_row, evidence, term, reporter };
     let was_jailed = present.state.is_jailed(&node);
-    let slashed = present.perform(&call).ok()?;
+    let Ok(slashed) = present.perform(&call) else { return 0 };
     present.events.push(Event::Slashed { node, offence, amount: slashed.taken });
-    tell_of_jail(present, node, was_jailed);
-    Some(slashed)
+    present.tell_of_jail(node, was_jailed);
+    slashed.taken
 }
 
-fn tell_of_jail(present: &mut Present, node: NodeId, was_jailed: bool) {
-    if !was_jailed && present.state.is_jailed(&node) {
-        present.events.push(Event::Jailed { node });
+impl Present {
+    /// Tells that a node was jailed by what was just done.
+    pub fn tell_of_jail(&mut self, node: NodeId, was_jailed: bool) {
+        if !was_jailed && self.state.is_jailed(&node) {
+            self.events.push(Event::Jailed { node });
+        }
     }
 }
 
@@ -188,7 +170,7 @@ fn end_bond(present: &mut Present, challenge: &ChallengeRecord, end: EndBond) {
     let was_jailed = present.state.is_jailed(&challenge.auditor);
     // What was put up is there.
     let _: Result<_, _> = present.perform(&end);
-    tell_of_jail(present, challenge.auditor, was_jailed);
+    present.tell_of_jail(challenge.auditor, was_jailed);
 }
 
 fn condemn(present: &mut Present, challenge: &ChallengeRecord, offence: Offence, standing: Standing) {

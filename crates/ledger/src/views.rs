@@ -7,14 +7,14 @@ use evm::modules::{
     staking::{self, Staked},
 };
 use protocol::{
-    Amount, BridgeRecord, CertifiedRotation, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, ModelRecord,
-    NodeId, NodeRecord, Payout, PublicKey, ReceiptStatus, Role, SettlementRecord, ShareRecord, SignedReceipt,
-    service::{ChallengeView, ReceiptView, VerdictRecord},
+    AllocationRecord, Amount, BridgeRecord, CertifiedRotation, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord,
+    ModelRecord, NodeId, NodeRecord, Payout, PublicKey, ReceiptStatus, Role, SettlementRecord, ShareRecord,
+    SignedReceipt,
+    service::{ChallengeView, GatewayCredit, ReceiptView, VerdictRecord},
     share::Parts,
 };
 
 use crate::{
-    allocation::AllocationRecord,
     ledger::Ledger,
     purse::{Head, address_of},
     records::{
@@ -181,6 +181,11 @@ impl Ledger {
         self.present.state.dues_of(gateway)
     }
 
+    /// How far a gateway may owe, and how far it does.
+    pub fn credit(&self, gateway: &NodeId) -> GatewayCredit {
+        self.present.state.credit_of(gateway)
+    }
+
     /// At most `count` of those whom a gateway owes, in their order, behind `after`; each by how much.
     pub fn shares(&self, gateway: &NodeId, after: Option<EvmAddress>, count: usize) -> Vec<ShareRecord> {
         let first = (*gateway, after.unwrap_or(EvmAddress([0; 20])));
@@ -288,7 +293,7 @@ impl Ledger {
         self.present.state.purse.total()
     }
 
-    /// Allocations that are not free yet, added up; never more than `LOCKED` holds.
+    /// Allocations that are not free yet and what is held for gateways' debts, added up; never more than `LOCKED` holds.
     pub fn locked(&self) -> Amount {
         self.present.state.locked()
     }

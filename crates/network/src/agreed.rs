@@ -9,8 +9,8 @@ use std::{
 };
 
 use protocol::{
-    Digest, DuesRecord, EvmAddress, ShareRecord,
-    service::{CertifiedEpoch, ReceiptView},
+    AllocationRecord, Digest, DuesRecord, EvmAddress, ShareRecord,
+    service::{CertifiedEpoch, GatewayCredit, ReceiptView},
 };
 
 use crate::{
@@ -31,6 +31,11 @@ impl LedgerClient {
     /// Where a gateway stands with those whom it owes.
     pub async fn dues(&self, gateway: &Digest) -> Result<DuesRecord, NetworkError> {
         self.agreed(&format!("dues/{gateway}"), |url| async move { self.client.get(&url).await }).await
+    }
+
+    /// How far a gateway may owe, and how far it does.
+    pub async fn credit(&self, gateway: &Digest) -> Result<GatewayCredit, NetworkError> {
+        self.agreed(&format!("dues/{gateway}/credit"), |url| async move { self.client.get(&url).await }).await
     }
 
     /// A page of those whom a gateway owes, behind `after`.
@@ -69,6 +74,11 @@ impl LedgerClient {
     /// What each gateway owes an account.
     pub async fn owed(&self, account: &EvmAddress) -> Result<Vec<ShareRecord>, NetworkError> {
         self.agreed(&format!("owed/{account}"), |url| async move { self.client.get_list(&url).await }).await
+    }
+
+    /// Every allocation of the genesis, with what was given out of it.
+    pub async fn allocations(&self) -> Result<Vec<AllocationRecord>, NetworkError> {
+        self.agreed("allocations", |url| async move { self.client.get_list(&url).await }).await
     }
 
     /// A receipt and how it stands.
@@ -223,8 +233,7 @@ mod tests {
         for payments in payments.iter().copied() {
             let dues = move |Path(id): Path<String>| async move {
                 let gateway = Digest::from_hex(&id).ok_or(StatusCode::BAD_REQUEST)?;
-                let record =
-                    DuesRecord { gateway, due: 1, paid: 0, payments: payments.unwrap_or(0), punished_until: 0 };
+                let record = DuesRecord { payments: payments.unwrap_or(0), ..DuesRecord::none(gateway) };
                 payments.map(|_| Noun(record)).ok_or(StatusCode::NOT_FOUND)
             };
             let router = Router::new().route("/dues/{gateway}", get(dues));

@@ -36,6 +36,15 @@ pub struct AccountView {
     pub nonce: u64,
 }
 
+/// How far a validator has executed what a key signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Native transactions that were executed, refused ones too: the nonce of the first that was not.
+    pub executed: u64,
+    /// The newest executed block's.
+    pub height: u64,
+}
+
 /// Rows of one page of a validator's lists; a shorter page is the last.
 pub const MODELS_A_PAGE: usize = 256;
 pub const SHARES_A_PAGE: usize = 256;
@@ -226,6 +235,17 @@ impl LedgerClient {
         self.each(|url| self.account_at(format!("{url}/accounts/{key}"))).await
     }
 
+    /// How far what a key signed is executed.
+    pub async fn progress(&self, key: &PublicKey) -> Result<Progress, NetworkError> {
+        self.each(|url| async move {
+            let url = format!("{url}/accounts/{key}");
+            let bytes = self.client.get_bytes(&url).await?;
+            let source = protocol::DecodeError::Utf8 { field: "account" };
+            parse_progress(&bytes).ok_or(NetworkError::Decode { url, source })
+        })
+        .await
+    }
+
     /// What an account of the EVM holds, by its address behind 0x; the nonce is that of the wallet's own transactions.
     pub async fn wallet(&self, address: &str) -> Result<AccountView, NetworkError> {
         self.each(|url| self.account_at(format!("{url}/accounts/{address}"))).await
@@ -266,6 +286,11 @@ fn reader(pinned: Option<&GroupKey>) -> String {
 fn parse_account(bytes: &[u8]) -> Option<AccountView> {
     let body: serde_json::Value = serde_json::from_slice(bytes).ok()?;
     Some(AccountView { balance: body["balance"].as_str()?.parse().ok()?, nonce: body["nonce"].as_u64()? })
+}
+
+fn parse_progress(bytes: &[u8]) -> Option<Progress> {
+    let body: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    Some(Progress { executed: body["executed"].as_u64()?, height: body["height"].as_u64()? })
 }
 
 /// Sends the transactions of one key, in order.
@@ -350,6 +375,15 @@ mod tests {
         assert_eq!(account, Some(AccountView { balance: u128::MAX, nonce: 7 }));
         for bad in ["", "{}", r#"{"balance":7,"nonce":7}"#, r#"{"balance":"7","nonce":-1}"#] {
             assert_eq!(parse_account(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn how_far_a_key_is_executed_is_read_or_refused() {
+        let progress = parse_progress(br#"{"balance":"1","nonce":9,"executed":7,"height":40}"#);
+        assert_eq!(progress, Some(Progress { executed: 7, height: 40 }));
+        for bad in ["", "{}", r#"{"executed":7}"#, r#"{"executed":"7","height":40}"#] {
+            assert_eq!(parse_progress(bad.as_bytes()), None, "{bad}");
         }
     }
 }

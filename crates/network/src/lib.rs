@@ -21,13 +21,13 @@ pub use agreed::faults;
 pub use axum;
 pub use bytes::Bytes;
 pub use client::{Answer, Client, Frames, Pieces};
-pub use clock::now_ms;
+pub use clock::{date, now_ms};
 pub use error::{NetworkError, Refusal};
 pub use frames::{FRAME_BYTES_MAX, frame_bytes};
 pub use holding::holding;
 pub use json_rpc::{JsonRpc, RpcError, quantity};
 pub use ledger_client::{
-    AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, ReceiptIds, SHARES_A_PAGE, Sender,
+    AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, Progress, ReceiptIds, SHARES_A_PAGE, Sender,
 };
 pub use origins::{OriginError, Origins};
-pub use server::{Encoded, Limits, Noun, Server, nouns};
+pub use server::{Encoded, Limits, Noun, Peer, Server, nouns};

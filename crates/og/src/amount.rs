@@ -1,5 +1,6 @@
 //! Amounts of tokens as people write them: digits, and as many behind a point as the token has.
 
+use alloy_primitives::U256;
 use anyhow::{Context as _, Result, bail};
 
 /// Digits behind the point of an amount of OPG.
@@ -8,6 +9,11 @@ pub const OPG_DECIMALS: u8 = 18;
 /// Base units of OPG as OPG.
 pub fn opg(units: u128) -> String {
     write(units, OPG_DECIMALS)
+}
+
+/// The same of what a module tells, which no supply of OPG goes beyond.
+pub fn opg_of(units: U256) -> String {
+    opg(units.saturating_to())
 }
 
 /// Base units as whole tokens, without needless zeros.

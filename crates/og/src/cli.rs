@@ -5,23 +5,27 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use worker::Adversary;
 
+mod allocating;
 mod bridging;
 mod compiling;
 mod describing;
+mod governing;
 mod joining;
 mod paying;
 mod proving;
 mod publishing;
 mod staking;
 
+pub use allocating::Allocated;
 pub use bridging::{Bridge, Deploy, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
+pub use governing::{Actions, Governance, Propose, Revoke, Vote, vendor};
 pub use joining::{NodeInit, NodePayments, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Claim, Proof, ProofVerb, Receipt};
 pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
-pub use staking::{Stake, StakeOf};
+pub use staking::{Commission, Stake, StakeOf};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
@@ -113,6 +117,12 @@ pub enum Verb {
         after_help = "Examples:\n  og stake show alice\n  og stake delegate --from alice --node validator-1 --amount 100"
     )]
     Stake(Stake),
+    /// What the network decides by votes of staked OPG: propose, vote, see it done; and what its guardian revokes at once.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  og governance list\n  og governance propose --set share.burn=1% --from alice\n  og governance vote 1 yes --from alice"
+    )]
+    Governance(Governance),
     /// What callers paid for a publisher's models, by model and day, and what of that is its own; what gateways owe it, a worker or an auditor.
     Revenue(Revenue),
     /// Ask a devnet's faucet for 10 OPG, and a little of its Base's coin for gas.
@@ -190,6 +200,8 @@ pub struct Devnet {
     /// Make the last worker misbehave: wrong-output, withhold.
     #[arg(long)]
     pub adversary: Option<Adversary>,
+    #[command(flatten)]
+    pub allocated: Allocated,
     #[command(flatten)]
     pub paid_calls: PaidCalls,
     /// Port of the devnet's Base; without it, 99 above the first of the ports, or a free one.
@@ -350,6 +362,9 @@ pub enum Wallet {
     /// What gateways owe an address: shares of what they charged, and refunds of what it paid for answers that were false.
     #[command(after_help = "Examples:\n  og wallet owed publisher\n  og wallet owed base/0 --json")]
     Owed { who: String },
+    /// Whose the supply is: each bucket of the genesis, what of it was given out, and when more comes free.
+    #[command(after_help = "Examples:\n  og wallet allocations\n  og wallet allocations --json")]
+    Allocations,
     /// Set what a key may spend on calls that og pay pays for.
     Limit(Limit),
     /// What keys may spend, and have spent today.

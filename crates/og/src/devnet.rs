@@ -45,6 +45,9 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     if home.has_network() && !options.models.is_empty() {
         bail!("the network in {} has its models already; hint: another --dir", home.folder().display());
     }
+    if home.has_network() && options.allocated.allocations.is_some() {
+        bail!("the network in {} has its allocations already; hint: another --dir", home.folder().display());
+    }
     let _alone = alone(home)?;
     let network = if home.has_network() {
         tell(&format!("resuming the network in {}", home.folder().display()));
@@ -323,10 +326,12 @@ async fn announce(
     }
     put("\nfunded test keys (sealed, in the keys folder)");
     for file in keys::list(home)? {
-        if file.name != base::KEY && network.nodes.iter().all(|node| node.name != file.name) {
+        let is_shown_elsewhere = file.name == base::KEY || genesis::is_bucket(&file.name);
+        if !is_shown_elsewhere && network.nodes.iter().all(|node| node.name != file.name) {
             put(&row(&[(&file.name, 12), (&file.public_key, 64)]));
         }
     }
+    put("whose the other OPG are: og wallet allocations");
     put(&format!("\nledger (chain {})  {ledger}", network.chain_id));
     base.lines().iter().for_each(|line| put(line));
     put(&format!("\ntrust file   {}\ngateway      {gateway}/v1\n\ntry it:", home.trust_file().display()));

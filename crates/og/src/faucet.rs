@@ -13,7 +13,7 @@ use evm::modules::{
     is_nobodys,
     opg::{IOPG, MODULE},
 };
-use ledger::{OPG, address_of};
+use ledger::OPG;
 use network::{
     Client, Encoded, LedgerClient, Refusal, Sender,
     axum::{
@@ -78,10 +78,7 @@ pub fn routes(home: &Home, network: &Network) -> Result<Router> {
 
 async fn give(State(faucet): State<Arc<Faucet>>, Encoded(body): Encoded) -> Result<Json<Value>, Refusal> {
     let whom = asked(&body)?;
-    let to = match &whom {
-        Beneficiary::Wallet(address) => *address,
-        Beneficiary::Key(key) => address_of(key),
-    };
+    let to = keys::account_of(&whom);
     let mut given = faucet.given.lock().await;
     given.give(to, now_ms())?;
     let (account, gas) = faucet.open().await.inspect_err(|_| given.take_back(&to))?;
@@ -156,11 +153,8 @@ fn asked(body: &[u8]) -> Result<Beneficiary, Refusal> {
     const HINT: &str = r#"{"address": "0x…"}, 40 hexadecimal digits behind 0x, or the 64 of an og key"#;
     let bad = |code, message: String| Refusal::bad_request(code, message).with_hint(HINT);
     let ask: Ask = serde_json::from_slice(body).map_err(|error| bad("bad_body", error.to_string()))?;
-    let named = match ask.address.strip_prefix("0x") {
-        Some(digits) => crypto::digest::read_hex(digits).map(|bytes| Beneficiary::Wallet(EvmAddress(bytes))),
-        None => PublicKey::from_hex(&ask.address).map(Beneficiary::Key),
-    };
-    let named = named.ok_or_else(|| bad("bad_address", "what is named is no address and no key".to_owned()))?;
+    let named = keys::beneficiary(&ask.address)
+        .ok_or_else(|| bad("bad_address", "what is named is no address and no key".to_owned()))?;
     match &named {
         Beneficiary::Wallet(address) if is_nobodys(&Address::from(address.0)) => {
             Err(bad("bad_address", "that address is nobody's, and coins sent there would be lost".to_owned()))

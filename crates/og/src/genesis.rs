@@ -12,11 +12,12 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use crypto::{PublicKey, SigningKey, digest::hex, threshold::GroupKey};
 use engine::Model;
+use evm::modules::governance::Vendor;
 use evm::modules::parameters::UNBONDING_TERMS;
 use hub::Shelf;
 use ledger::{
-    Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet, OPG, Rules,
-    WORK_RATE,
+    FirstTrust, Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisParameter, GenesisTrust, GenesisWallet, OPG,
+    Rules, WORK_RATE,
 };
 use protocol::{Amount, Digest, EvmAddress, List, Noun as _, Role, Text, Trust, Version};
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -29,38 +30,19 @@ use crate::{
     keys,
 };
 
+mod allocations;
+
+pub use allocations::is_bucket;
+
+use allocations::{Beneficiaries, supply};
+
 /// What a devnet's receipts and signatures are bound to.
 pub const CHAIN_ID: u64 = payments::wire::Network::DEVNET_LEDGER.chain_id();
-/// All OPG that there ever is.
-const SUPPLY: Amount = 1_000_000_000 * OPG;
-/// A bucket of the supply: its share, what of it is free at once (in millionths), and when the rest comes free.
-struct Bucket {
-    name: &'static str,
-    percent: Amount,
-    first_share: u32,
-    cliff_months: u64,
-    months: u64,
-}
-
-const LAUNCH: &str = "liquidity and launch";
-const MONTH_MS: u64 = 2_629_746_000;
-/// What comes free for those who stake goes into the pool from which nodes are rewarded.
-const REWARDS: &str = "staking rewards";
-const BUCKETS: [Bucket; 7] = [
-    Bucket { name: "ecosystem", percent: 40, first_share: 100_000, cliff_months: 0, months: 60 },
-    Bucket { name: "foundation", percent: 15, first_share: 333_300, cliff_months: 0, months: 48 },
-    Bucket { name: "core contributors", percent: 15, first_share: 0, cliff_months: 12, months: 36 },
-    Bucket { name: "investors and advisors", percent: 10, first_share: 0, cliff_months: 12, months: 36 },
-    Bucket { name: REWARDS, percent: 10, first_share: 0, cliff_months: 0, months: 96 },
-    Bucket { name: LAUNCH, percent: 6, first_share: 1_000_000, cliff_months: 0, months: 0 },
-    Bucket { name: "airdrop", percent: 4, first_share: 1_000_000, cliff_months: 0, months: 0 },
-];
-
 /// What each named test account starts with.
 const ALLOWANCE: Amount = 1_000_000 * OPG;
 const STAKE: Amount = 100_000 * OPG;
 /// Accounts for whoever tries the network.
-const ACCOUNTS: [&str; 4] = ["publisher", "alice", "bob", keys::FAUCET];
+const ACCOUNTS: [&str; 5] = ["publisher", "alice", "bob", keys::FAUCET, keys::GUARDIAN];
 
 /// Models that a devnet publishes: name and artefact.
 pub const MODELS: [(&str, &[u8]); 2] = [
@@ -94,6 +76,7 @@ struct Seat {
 
 /// Makes a network in `home` and returns how to join it.
 pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
+    let named = Beneficiaries::read(options.allocated.allocations.as_deref())?;
     keys::make_passphrase(home)?;
     let passphrase = keys::passphrase(home)?;
     let seats = seats(options)?;
@@ -107,6 +90,7 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
         keys::make(home, &passphrase, &seat.entry.name, &seat.key, share)?;
     }
     let accounts = accounts(home, &passphrase)?;
+    let beneficiaries = named.with_keys(home, &passphrase)?;
     let mut models: Vec<Published> = MODELS
         .iter()
         .map(|(name, artefact)| Published::of(Bytes::from_static(artefact), Some(name)))
@@ -116,7 +100,7 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
         models.push(Published::of(storage::map_file(path)?, None).with_context(context)?);
     }
     let wallets: Vec<EvmAddress> = base::funded(home)?.iter().map(|key| EvmAddress(key.address.into_array())).collect();
-    let genesis = genesis(&seats, &accounts, &wallets, &models, options)?;
+    let genesis = genesis(&seats, &accounts, &wallets, &beneficiaries, &models, options)?;
     // The hub shelves the demo models by itself, whenever it starts.
     let shelf = Shelf::open(&home.node_folder("hub"))?;
     models.iter().skip(MODELS.len()).try_for_each(|model| shelf.put(&model.artefact).map(drop))?;
@@ -239,18 +223,18 @@ fn genesis(
     seats: &[Seat],
     accounts: &[PublicKey],
     wallets: &[EvmAddress],
+    beneficiaries: &Beneficiaries,
     models: &[Published],
     options: &cli::Devnet,
 ) -> Result<Genesis> {
-    let publisher = *accounts.first().context("no publisher")?;
+    let &[publisher, .., guardian] = accounts else { bail!("too few accounts for a publisher and a guardian") };
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
     let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, models)).collect::<Result<_>>()?;
     // Gateways pay shares on the ledger out of what they were paid on Base.
     let gateways = seats.iter().filter(|seat| role(&seat.entry.role) == Some(Role::Gateway));
     let accounts: Vec<PublicKey> = accounts.iter().copied().chain(gateways.map(|seat| seat.key.public_key())).collect();
     let funded = (accounts.len() + wallets.len()) as Amount;
-    // What the devnet's own Base begins with is locked here; on another's there is nothing of this network yet.
-    let bridged = if options.base_rpc.is_some() { 0 } else { BRIDGED };
+    let bridged = bridged(options);
     let staked = STAKE * nodes.len() as Amount + ALLOWANCE * funded + bridged;
     let balances: Vec<GenesisAccount> =
         accounts.iter().map(|key| GenesisAccount { key: *key, balance: ALLOWANCE }).collect();
@@ -268,14 +252,29 @@ fn genesis(
         wallets: List::new(
             wallets.iter().map(|address| GenesisWallet { address: *address, balance: ALLOWANCE }).collect(),
         )?,
-        allocations: List::new(allocations(staked)?)?,
+        allocations: List::new(supply(staked, beneficiaries)?)?,
         nodes: List::new(nodes)?,
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,
         parameters: List::new(parameters(seats, &rules, options)?)?,
         bridged,
         rules,
+        trust: FirstTrust(Some(trust(&guardian)?)),
     })
+}
+
+/// A devnet trusts every vendor that the protocol knows, and no measurement yet.
+fn trust(guardian: &PublicKey) -> Result<GenesisTrust> {
+    Ok(GenesisTrust {
+        guardian: Some(ledger::address_of(guardian)),
+        vendors: List::new(Vendor::ALL.iter().map(|vendor| vendor.number()).collect())?,
+        measurements: List::default(),
+    })
+}
+
+/// Locked for Base from the beginning is what the devnet's own one begins with; on another's there is nothing of this network yet.
+fn bridged(options: &cli::Devnet) -> Amount {
+    if options.base_rpc.is_some() { 0 } else { BRIDGED }
 }
 
 /// Longest challenge window that a devnet chooses by itself: until then, no receipt is final.
@@ -320,9 +319,10 @@ const SEATS_OF_DEVNET: Amount = 7;
 fn parameters(seats: &[Seat], rules: &Rules, options: &cli::Devnet) -> Result<Vec<GenesisParameter>> {
     let validators = seats.iter().filter(|seat| seat.entry.role == "validator").count() as Amount;
     let set = [
-        ("governance.delay_seconds", 5),
+        ("governance.delay_seconds", 10),
         ("governance.period_seconds", 60),
         ("governance.timelock_seconds", 5),
+        ("governance.upgrade_notice_blocks", 100),
         ("seats.minimum", validators.clamp(1, 4)),
         (UNBONDING_TERMS.name, unbonding_terms(rules, options.key_terms)),
     ];
@@ -336,27 +336,6 @@ fn parameters(seats: &[Seat], rules: &Rules, options: &cli::Devnet) -> Result<Ve
         .chain(changing)
         .map(|(name, value)| Ok(GenesisParameter { name: Text::new(name)?, value }))
         .collect()
-}
-
-/// The whole supply in its buckets, each with a key that nobody keeps: what a devnet stakes and hands out is taken from the launch's.
-fn allocations(spent: Amount) -> Result<Vec<GenesisAllocation>> {
-    let made = BUCKETS.iter().map(|bucket| -> Result<GenesisAllocation> {
-        let amount = SUPPLY / 100 * bucket.percent - if bucket.name == LAUNCH { spent } else { 0 };
-        let beneficiary = if bucket.name == REWARDS {
-            ledger::STAKING
-        } else {
-            ledger::address_of(&keys::random_key()?.public_key())
-        };
-        Ok(GenesisAllocation {
-            name: Text::new(bucket.name)?,
-            beneficiary,
-            amount,
-            first_share: bucket.first_share,
-            cliff_ms: bucket.cliff_months * MONTH_MS,
-            length_ms: bucket.months * MONTH_MS,
-        })
-    });
-    made.collect()
 }
 
 fn genesis_node(seat: &Seat, role: Role, models: &[Published]) -> Result<GenesisNode> {
@@ -415,15 +394,8 @@ mod tests {
 
     #[test]
     fn nothing_is_locked_for_a_base_that_has_nothing_of_the_network() {
-        let publisher = keys::random_key().unwrap().public_key();
-        let made = |more: &[&str]| genesis(&[], &[publisher], &[], &[], &devnet(more)).unwrap();
-        let elsewhere = made(&["--base-rpc", "http://127.0.0.1:1"]);
-        assert_eq!((made(&[]).bridged, elsewhere.bridged), (BRIDGED, 0));
-        let supply = |genesis: &Genesis| {
-            let allocated: Amount = genesis.allocations.iter().map(|allocation| allocation.amount).sum();
-            allocated + genesis.accounts.iter().map(|account| account.balance).sum::<Amount>() + genesis.bridged
-        };
-        assert_eq!((supply(&made(&[])), supply(&elsewhere)), (SUPPLY, SUPPLY));
+        assert_eq!(bridged(&devnet(&[])), BRIDGED);
+        assert_eq!(bridged(&devnet(&["--base-rpc", "http://127.0.0.1:1"])), 0);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use crypto::{PublicKey, SigningKey, digest::hex};
 use devchain::FundedKey;
+use ledger::address_of;
 use payments::signing::SignerKey;
-use protocol::{Bytes, Canonical as _, Digest, Version};
+use protocol::{Beneficiary, Bytes, Canonical as _, Digest, EvmAddress, Version};
 use serde::{Deserialize, Serialize};
 use storage::{Passphrase, Sealer, random_bytes, read_file, write_file};
 
@@ -14,6 +15,8 @@ use crate::home::{Home, unhex};
 
 /// The key that a devnet's faucet pays from; other networks have none of this name.
 pub const FAUCET: &str = "faucet";
+/// The key that a devnet's guardian revokes with.
+pub const GUARDIAN: &str = "guardian";
 const PURPOSE: &str = "og/key-file/v1";
 const FILE_BYTES_MAX: u64 = 1 << 16;
 
@@ -90,6 +93,27 @@ pub fn make(home: &Home, passphrase: &Passphrase, name: &str, key: &SigningKey, 
 
 pub fn random_key() -> Result<SigningKey> {
     Ok(SigningKey::from_seed(&random_bytes()?))
+}
+
+/// Whom text names by itself: an address behind 0x, or a public key.
+pub fn beneficiary(text: &str) -> Option<Beneficiary> {
+    match text.strip_prefix("0x") {
+        Some(digits) => crypto::digest::read_hex(digits).map(|bytes| Beneficiary::Wallet(EvmAddress(bytes))),
+        None => PublicKey::from_hex(text).map(Beneficiary::Key),
+    }
+}
+
+/// Whose account on the ledger is where.
+pub fn account_of(whom: &Beneficiary) -> EvmAddress {
+    match whom {
+        Beneficiary::Wallet(address) => *address,
+        Beneficiary::Key(key) => address_of(key),
+    }
+}
+
+/// The account that text names in the same way.
+pub fn account(text: &str) -> Option<EvmAddress> {
+    beneficiary(text).map(|whom| account_of(&whom))
 }
 
 /// True where the folder holds a key under `name`.

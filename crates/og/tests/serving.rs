@@ -104,4 +104,30 @@ fn what_a_node_says_of_its_machine_is_read_back_from_the_registry() {
         let refused = devnet.og(arguments);
         assert!(refused.code == 1 && refused.stderr.contains(words), "{arguments:?}: {refused:?}");
     }
+    holders_see_what_they_have_and_what_stands_behind_it(&devnet);
+}
+
+/// What is staked shows at once, with what is known of the node; the supply is somebody's, who can spend what came free of it.
+fn holders_see_what_they_have_and_what_stands_behind_it(devnet: &Devnet) {
+    let said = |arguments: &[&str]| {
+        let said = devnet.og(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+        said.json()
+    };
+    said(&["stake", "delegate", "--from", "alice", "--node", "worker-1", "--amount", "100", "--json"]);
+    let shown = said(&["stake", "show", "alice", "--json"]);
+    assert_eq!((&shown["stake"][0]["opg"], &shown["stake"][0]["role"]), (&"100".into(), &"worker".into()), "{shown}");
+    assert!(shown["stake"][0]["facts"]["audits_passed"].is_u64(), "{shown}");
+    let shown = said(&["node", "show", "worker-1", "--json"]);
+    assert_eq!(shown["facts"]["slashes"], 0, "{shown}");
+    assert_eq!(shown["commission"]["history"][0]["millionths"], shown["commission"]["millionths"], "{shown}");
+    let table = said(&["stake", "slashing", "--json"]);
+    assert_eq!((table.as_array().map(Vec::len), &table[0]["name"]), (Some(8), &"equivocation".into()), "{table}");
+    let supply = said(&["wallet", "allocations", "--json"]);
+    let named = |name: &str| supply.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
+    assert_eq!(supply.as_array().map(Vec::len), Some(7), "{supply}");
+    assert_eq!((&named("airdrop")["key"], &named("airdrop")["released_opg"]), (&"airdrop".into(), &"40000000".into()));
+    assert!(named("airdrop")["next_release"].is_null() && named("staking rewards")["key"].is_null(), "{supply}");
+    said(&["wallet", "pay", "--from", "airdrop", "--to", "bob", "--amount", "1", "--json"]);
+    assert_eq!(said(&["wallet", "show", "airdrop", "--json"])["opg"], "39999999");
 }

@@ -82,7 +82,7 @@ impl<'a, L: Leaf> Maker<'a, L> {
         }
         if branch.leaves() <= BUCKET_MAX {
             let mut left = Vec::new();
-            self.tree.gather(&branch, path, &mut left)?;
+            self.tree.gather_below(&branch, path, &mut left)?;
             return Ok(self.built(left, path));
         }
         branch.refresh(touched);

@@ -26,6 +26,7 @@ mod page;
 mod path;
 mod prove;
 mod recent;
+mod replaced;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -38,4 +39,5 @@ pub use failure::PageError;
 pub use leaf::{Leaf, take};
 pub use page::BUCKET_MAX;
 pub use recent::Recent;
+pub use replaced::Replaced;
 pub use tree::Tree;

@@ -149,6 +149,20 @@ impl Plain {
     }
 }
 
+/// What differs between two trees, told slowly.
+fn check_replaced(earlier: &Tree<Sample>, later: &Tree<Sample>) {
+    let held = |tree: &Tree<Sample>| -> BTreeMap<Digest, Arc<Sample>> {
+        tree.all().unwrap().into_iter().map(|leaf| (leaf.key, leaf)).collect()
+    };
+    let (before, after) = (held(earlier), held(later));
+    let mut keys: Vec<&Digest> = before.keys().chain(after.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let pairs = keys.into_iter().map(|key| (before.get(key).cloned(), after.get(key).cloned()));
+    let differ: Vec<Replaced<Sample>> = pairs.filter(|(old, new)| old != new).collect();
+    assert_eq!(later.replaced_since(earlier).unwrap(), differ);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -161,6 +175,8 @@ proptest! {
             plain.apply(&batch);
             plain.check(&tree);
             prop_assert_eq!(before.0.root(), before.1, "a clone never changes");
+            check_replaced(&before.0, &tree);
+            check_replaced(&tree, &before.0);
         }
     }
 
@@ -222,6 +238,9 @@ proptest! {
                 prop_assert_eq!(&*sent.0.read().unwrap(), &*disk.0.read().unwrap());
             }
             plain.check(&tree);
+            let opened = Tree::open(disk.base(&cache)).unwrap();
+            check_replaced(&opened, &tree);
+            check_replaced(&tree, &opened);
             prop_assert!(cache.bytes() <= cache_bytes + 40_000);
         }
         prop_assert!(cache.failure().is_none());

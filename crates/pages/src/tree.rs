@@ -175,14 +175,20 @@ impl<L: Leaf> Tree<L> {
         Ok(())
     }
 
+    /// All leaves of a page and below it, in order.
+    pub(crate) fn gather(&self, page: &Page<L>, path: &Path, out: &mut Vec<Arc<L>>) -> Result<(), PageError> {
+        match page {
+            Page::Bucket(bucket) => out.extend(bucket.leaves().iter().cloned()),
+            Page::Branch(branch) => self.gather_below(branch, path, out)?,
+        }
+        Ok(())
+    }
+
     /// All leaves below a branch, in order.
-    pub(crate) fn gather(&self, branch: &Branch<L>, path: &Path, out: &mut Vec<Arc<L>>) -> Result<(), PageError> {
+    pub(crate) fn gather_below(&self, branch: &Branch<L>, path: &Path, out: &mut Vec<Arc<L>>) -> Result<(), PageError> {
         for (way, link) in branch.links.iter().enumerate() {
             let (Some(link), path) = (link, path.child(way)) else { continue };
-            match &*self.page(&path, link)? {
-                Page::Bucket(bucket) => out.extend(bucket.leaves().iter().cloned()),
-                Page::Branch(branch) => self.gather(branch, &path, out)?,
-            }
+            self.gather(&*self.page(&path, link)?, &path, out)?;
         }
         Ok(())
     }
@@ -191,10 +197,7 @@ impl<L: Leaf> Tree<L> {
     pub fn all(&self) -> Result<Vec<Arc<L>>, PageError> {
         let mut all = Vec::new();
         if let Some(root) = &self.root {
-            match &*self.page(&Path::ROOT, root)? {
-                Page::Bucket(bucket) => all.extend(bucket.leaves().iter().cloned()),
-                Page::Branch(branch) => self.gather(branch, &Path::ROOT, &mut all)?,
-            }
+            self.gather(&*self.page(&Path::ROOT, root)?, &Path::ROOT, &mut all)?;
         }
         Ok(all)
     }

@@ -24,6 +24,7 @@ mod scalars;
 mod value;
 
 pub mod account;
+pub mod allocation;
 pub mod bundle;
 pub mod epoch;
 pub mod lineage;
@@ -41,6 +42,7 @@ pub mod short_bundle;
 pub mod transaction;
 
 pub use account::{AccountProof, EvmAccount, EvmRecord, EvmWord, SlotProof};
+pub use allocation::AllocationRecord;
 pub use bounded::{Bytes, List, Text, TooLong};
 pub use bundle::{Bundle, Trust};
 pub use canonical::{Canonical, DecodeError, Noun, Reader, Version};

@@ -114,13 +114,17 @@ record! {
 }
 
 record! {
-    /// What a gateway's receipts charged, and what it paid out of that.
+    /// What a gateway's receipts charged, and what it paid out of that; in base units of OPG.
     DuesRecord {
         gateway: NodeId,
+        /// Charged in all by receipts that were ever anchored, decided or not.
+        charged: Amount,
         /// Charged in all by receipts that are decided: that nobody can refute any more, or that were refuted or withheld.
         due: Amount,
         /// Paid out of it in all.
         paid: Amount,
+        /// Coins of its operator's own stake that are held for its debts, because the operator took stake out that stood for them.
+        held: Amount,
         /// Payments so far: the next one's number.
         payments: u64,
         /// The first epoch in which it is punished again for paying late; zero if it never was.
@@ -138,6 +142,19 @@ record! {
         fresh: Amount,
         /// The epoch in which the newer part began. When it is as old as a gateway may take, the older one is late.
         since: u64,
+    }
+}
+
+impl DuesRecord {
+    /// A gateway that never charged.
+    pub const fn none(gateway: NodeId) -> Self {
+        Self { gateway, charged: 0, due: 0, paid: 0, held: 0, payments: 0, punished_until: 0 }
+    }
+
+    /// What its receipts charged and it has not paid, due or not yet: the ledger anchors no receipt by which it would be more than stands
+    /// for it. A charge that becomes due, to whomever, changes nothing of that.
+    pub const fn open(&self) -> Amount {
+        self.charged.saturating_sub(self.paid)
     }
 }
 
@@ -168,7 +185,7 @@ pub mod state_key {
         hash("og/state/receipt/v1", &[&id.0])
     }
     pub fn dues(gateway: &Digest) -> Digest {
-        hash("og/state/dues/v1", &[&gateway.0])
+        hash("og/state/dues/v2", &[&gateway.0])
     }
     pub fn share(gateway: &Digest, payee: &EvmAddress) -> Digest {
         hash("og/state/share/v1", &[&gateway.0, &payee.0])

@@ -3,7 +3,7 @@
 use crypto::{Digest, PublicKey, Signature, SigningKey};
 
 use crate::{
-    Milliseconds,
+    Amount, Milliseconds,
     bounded::{List, Text},
     canonical::{Canonical, Noun, Version},
     epoch::{Certificate, EpochRecord},
@@ -86,6 +86,16 @@ record! {
 record! {
     /// A receipt as the ledger sees it.
     ReceiptView { receipt: SignedReceipt, status: ReceiptStatus, }
+}
+
+record! {
+    /// How far a gateway may owe, as of now; in base units of OPG.
+    GatewayCredit {
+        /// What its receipts charged and it has not paid.
+        open: Amount,
+        /// The most that this may be: receipts by which it would be more are not anchored.
+        limit: Amount,
+    }
 }
 
 record! {

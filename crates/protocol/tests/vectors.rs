@@ -12,6 +12,7 @@ use samples::{Kind, kinds};
 
 const FILES: &[&str] = &[
     "account_proof.json",
+    "allocation_record.json",
     "bridge_record.json",
     "bundle.json",
     "burn.json",
@@ -22,6 +23,7 @@ const FILES: &[&str] = &[
     "dues_record.json",
     "epoch_record.json",
     "frame.json",
+    "gateway_credit.json",
     "key_record.json",
     "key_rotation.json",
     "model_record.json",

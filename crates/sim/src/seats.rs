@@ -5,7 +5,9 @@ use consensus::{
     simulation::{Link, Settings},
 };
 use crypto::{Digest, SigningKey, threshold::GroupKey};
-use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet, OPG, Rules};
+use ledger::{
+    FirstTrust, Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet, OPG, Rules,
+};
 use payments::signing::SignerKey;
 use protocol::{Amount, EvmAddress, List, NodeId, Noun as _, Role, Text, Trust, Version, registry::node_id};
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -108,6 +110,7 @@ pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
         parameters: bounded(parameters(scenario)),
         bridged: 0,
         rules: rules(scenario),
+        trust: FirstTrust::default(),
     }
 }
 

@@ -6,11 +6,12 @@
 use std::{
     collections::VecDeque,
     num::NonZeroUsize,
+    ops::Range,
     sync::{Arc, Mutex},
     thread,
 };
 
-use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, View};
+use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, Step, Undos, View};
 use evm::{Block, Chain, Transaction};
 use ledger::{Executed, Head, Ordered, Ran, Refusal};
 use protocol::EvmAddress;
@@ -19,7 +20,7 @@ use storage::{Change, Durable};
 
 use crate::{lock::locked, waiting::Waiting};
 
-/// What of the past is in memory; a node without a disk has nothing else.
+/// What of the past is in memory; a node without a disk has nothing else. Older states come from what blocks overwrote.
 const KEEP: Keep = Keep::states(256);
 /// From so many unknown senders on, more than one thread recovers them.
 const ALONE: usize = 16;
@@ -61,9 +62,16 @@ impl Ethereum {
         let first = Recent { block, before: head.world.aside(), world: head.world.aside() };
         let live = Live::new([first], Pool::new(LIMITS));
         let oldest = index.as_ref().map_or(Ok(0), Index::oldest)?;
-        let view = Arc::new(View::new(chain, index, live));
+        // A snapshot's state is one of an epoch's end: on its way from its newest block to the next, which was written before it.
+        let number = head.header.number;
+        let began = if number == 0 { Step::after(0) } else { Step::before(number.saturating_add(1)) };
+        let undos = index.as_ref().map(|index| Undos::open(index.store(), began)).transpose()?;
+        let mut view = View::new(chain, index, live);
+        if let Some(undos) = undos {
+            view = view.with_undos(undos);
+        }
         view.keep_from(oldest);
-        Ok(Self { view, written: Mutex::default(), waiting, keep_blocks })
+        Ok(Self { view: Arc::new(view), written: Mutex::default(), waiting, keep_blocks })
     }
 
     pub fn view(&self) -> &Arc<View> {
@@ -182,13 +190,14 @@ impl Ethereum {
         let Some(block) = ran.block() else { return };
         // For whoever asks: what fails to be read there is no failure of execution.
         let (before, world) = (ran.before().world.aside(), ran.after().world.aside());
-        let durable = self.write(block);
+        let made = Recent { block: Arc::clone(block), before, world };
+        let durable = self.write(&made);
         let mut gone: Vec<Hash> = block.transactions.iter().map(Transaction::hash).collect();
         gone.extend(hopeless(ran.executed()));
         {
             let mut live = self.view.live_mut();
             gone.iter().for_each(|hash| live.pool.remove(hash));
-            gone.extend(live.push(Recent { block: Arc::clone(block), before, world }));
+            gone.extend(live.push(made));
             live.trim(&KEEP, durable);
         }
         self.waiting.forget(gone.into_iter().map(|hash| hash.0));
@@ -203,7 +212,7 @@ impl Ethereum {
         if until <= first {
             return;
         }
-        match index.remove(first..until) {
+        match self.removal(index, first..until) {
             // Where the disk is behind, the next block tries again.
             Ok(changes) => {
                 if index.store().try_submit(changes).is_some() {
@@ -214,11 +223,30 @@ impl Ethereum {
         }
     }
 
+    fn removal(&self, index: &Index, numbers: Range<u64>) -> Result<Vec<Change>, NodeError> {
+        let mut changes = index.remove(numbers.clone())?;
+        changes.extend(self.view.undos().map_or(Ok(Vec::new()), |undos| undos.remove(numbers))?);
+        Ok(changes)
+    }
+
+    /// What a block overwrote, to be written with it. Where that cannot be read, states that are older than it are told no more.
+    fn overwritten(&self, made: &Recent) -> Vec<Change> {
+        let Some(undos) = self.view.undos() else { return Vec::new() };
+        let parent = self.view.live().newest().map(|parent| parent.world.clone());
+        parent.and_then(|parent| undos.put(&parent, made)).unwrap_or_else(|error| {
+            let number = made.block.header.number;
+            tracing::warn!(%error, number, "what a block overwrote is not known: older states are gone");
+            undos.begin_after(number)
+        })
+    }
+
     /// Hands a block to the index; the newest that is durable there, if there is one.
-    fn write(&self, block: &Block) -> Option<u64> {
-        let number = block.header.number;
+    fn write(&self, made: &Recent) -> Option<u64> {
+        let number = made.block.header.number;
         let index = self.view.index()?;
-        let durable = index.store().submit_sleeping(Index::put(block));
+        let mut changes = Index::put(&made.block);
+        changes.extend(self.overwritten(made));
+        let durable = index.store().submit_sleeping(changes);
         let mut written = locked(&self.written);
         match durable {
             Ok(durable) => written.push_back((number, durable)),

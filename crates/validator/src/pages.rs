@@ -10,7 +10,7 @@ use network::{
     },
     nouns,
 };
-use protocol::{DuesRecord, EvmAddress};
+use protocol::{DuesRecord, EvmAddress, service::GatewayCredit};
 
 use crate::{
     desk::{Desk, Shared, digest, named_address},
@@ -38,9 +38,20 @@ pub(crate) async fn models_after(State(desk): Shared, Path(root): Path<String>) 
     Ok(nouns(&desk.node.ledger().models_after(Some(after), MODELS_A_PAGE)))
 }
 
+/// Every allocation of the genesis, in the order of their beneficiaries: a genesis has 256 at most.
+pub(crate) async fn allocations(State(desk): Shared) -> Response {
+    let rows: Vec<_> = desk.node.ledger().allocations().cloned().collect();
+    nouns(&rows)
+}
+
 /// What a gateway owes and has paid: nothing yet where it never charged.
 pub(crate) async fn dues(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<DuesRecord>, Answer> {
     Ok(Noun(desk.node.ledger().dues(&digest(&id)?)))
+}
+
+/// How far it may owe, and how far it does.
+pub(crate) async fn credit(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<GatewayCredit>, Answer> {
+    Ok(Noun(desk.node.ledger().credit(&digest(&id)?)))
 }
 
 /// Those whom it owes.

@@ -69,6 +69,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/models/after/{root}", get(pages::models_after))
         .route("/keys/{key}", get(key))
         .route("/accounts/{key}", get(account))
+        .route("/allocations", get(pages::allocations))
         .route("/proofs/{address}", get(proofs::account))
         .route("/proofs/{address}/{slot}", get(proofs::slot))
         .route("/bridge", get(settlements::bridge))
@@ -77,6 +78,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/rotations", get(settlements::rotations))
         .route("/payouts/{account}/{from}", get(settlements::payouts))
         .route("/dues/{gateway}", get(pages::dues))
+        .route("/dues/{gateway}/credit", get(pages::credit))
         .route("/dues/{gateway}/shares", get(pages::shares))
         .route("/dues/{gateway}/shares/after/{payee}", get(pages::shares_after))
         .route("/owed/{account}", get(pages::owed))
@@ -322,7 +324,8 @@ async fn key(State(desk): Shared, Path(text): Path<String>) -> Result<Noun<KeyRe
     found.map(Noun).ok_or_else(|| Answer::not_found("unknown_key", format!("key {key} is not registered")))
 }
 
-/// By a public key, or by an address; both with the balance, each with the nonce of its own kind of transactions.
+/// By a public key, or by an address; both with the balance, each with the nonce of its own kind of transactions; a key with the nonce up
+/// to which all are executed, and in which block that was.
 async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<Value>, Answer> {
     if let Some(address) = address(&text) {
         let balance = asked(&desk, move |node| node.balance(&address)).await?;
@@ -332,9 +335,15 @@ async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<V
     let key = public_key(&text)?;
     let address = ledger::address_of(&key);
     let balance = asked(&desk, move |node| node.balance(&address)).await?;
+    let (executed, height) = {
+        let ledger = desk.node.ledger();
+        (ledger.nonce(&key), ledger.height())
+    };
     Ok(Json(json!({
         "balance": balance.to_string(),
         "nonce": desk.node.next_nonce(&key),
+        "executed": executed,
+        "height": height,
         "address": format!("0x{}", hex(&address.0)),
     })))
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test and each measurement uses its own part")]
 
 use crypto::{Digest, SigningKey};
-use ledger::{Block, Genesis, GenesisModel, GenesisNode, OPG, Rules};
+use ledger::{Block, FirstTrust, Genesis, GenesisModel, GenesisNode, OPG, Rules};
 use protocol::{
     Action, Assurance, Canonical as _, Finish, List, Parameters, Privacy, PublicKey, Receipt, Role, SignedReceipt,
     Text, Transaction, Version, registry::node_id, transaction::PostReceipts,
@@ -67,6 +67,7 @@ pub(crate) fn genesis_of(time_ms: u64, roles: &[(Role, u8)]) -> Genesis {
         bridged: 0,
         rules: Rules::default(),
         parameters: List::default(),
+        trust: FirstTrust::default(),
     }
 }
 

@@ -44,8 +44,8 @@ pub struct Bounds {
     pub work_rate: u64,
 }
 
-/// Least address space of a process: twice what a program may account for.
-const MEMORY_BYTES: u64 = 4 << 30;
+/// Least address space of a process: twice what the keys and values of a text may take, and what a program may account for.
+const MEMORY_BYTES: u64 = 2 * engine::LANE_BYTES_MAX as u64;
 const PLACES_MOST: usize = 4;
 /// Whoever is judged need not be as fast as the last one, and a machine has other work.
 const JUDGEMENT_LEAST: Duration = Duration::from_secs(30);
@@ -97,7 +97,7 @@ mod tests {
         let rules =
             Windows { work_max: 15 << 36, judging: Duration::from_secs(15), deciding: Duration::from_secs(600) };
         let bounds = Bounds::of(rules);
-        assert_eq!((bounds.work_max, bounds.work_rate), (15 << 36, 1 << 36));
+        assert_eq!((bounds.work_max, bounds.work_rate, MEMORY_BYTES), (15 << 36, 1 << 36, 4 << 30));
         assert_eq!((bounds.judgement_least.as_secs(), bounds.judgement_most.as_secs()), (30, 300));
         assert!((3..=4).contains(&bounds.places) && bounds.threads > 0 && bounds.memory_bytes >= 4 << 30);
         let hasty = Bounds::of(Windows { deciding: Duration::from_secs(20), ..rules });

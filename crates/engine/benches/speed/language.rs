@@ -119,7 +119,7 @@ impl<'a> Worker<'a> {
         let (equal, seconds) = timed(|| -> Outcome<bool> {
             let (mut position, mut equal) = (0, true);
             self.start(prompt.len()).run(&run, &mut |_row, logits, _scratch| {
-                equal &= greedy(logits) == answer[position];
+                equal &= greedy(logits?) == answer[position];
                 position += 1;
                 Ok(())
             })?;

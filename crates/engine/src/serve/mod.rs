@@ -50,7 +50,8 @@ pub struct Limits {
     pub prompt_rows: usize,
     /// Of these, rows whose tokens are scored, where there is more to do.
     pub scored_rows: usize,
-    /// Memory for keys and values: of running texts, as long as they may become, and of remembered prefixes.
+    /// Memory for keys and values, of running texts, as long as they may become, and of remembered prefixes; and for the
+    /// guides of texts that have a form to keep.
     pub memory_bytes: usize,
     /// Tokens that wait for a slow reader before its text pauses.
     pub tokens_ahead: usize,
@@ -149,7 +150,7 @@ impl Server {
     pub fn check_embedding(&self, tokens: &[u32]) -> Result<(), ServeError> {
         let language = self.model.as_language().ok_or(ServeError::NotLanguage)?;
         language.check_embedding(tokens)?;
-        needed(language, tokens.len(), self.limits).map(|_| ())
+        needed(language, tokens.len(), 0, self.limits).map(|_| ())
     }
 
     /// Takes a text whose embedding is wanted, or says at once why not; it comes on the stream.
@@ -189,7 +190,7 @@ fn ticket(
     language.check_prompt(&job.prompt)?;
     let rules = language.rules(&job.parameters)?;
     let most = job.prompt.len().saturating_add(job.parameters.max_tokens as usize).min(language.context());
-    let needed = needed(language, most, limits)?;
+    let needed = needed(language, most, rules.guide_bytes(), limits)?;
     let (outbox, stream) = channel(limits.tokens_ahead, Arc::clone(desk.bell()));
     Ok((Ticket { prompt: job.prompt, wanted: Wanted::Answer(Box::new(rules)), needed, outbox }, stream))
 }
@@ -202,14 +203,14 @@ fn embedding_ticket(
     desk: &Arc<Desk>,
 ) -> Result<(Ticket, Stream), ServeError> {
     language.check_embedding(&prompt)?;
-    let needed = needed(language, prompt.len(), limits)?;
+    let needed = needed(language, prompt.len(), 0, limits)?;
     let (outbox, stream) = channel(limits.tokens_ahead, Arc::clone(desk.bell()));
     Ok((Ticket { prompt, wanted: Wanted::Embedding, needed, outbox }, stream))
 }
 
-/// Memory of a text of so many tokens; one that could never have it is refused.
-fn needed(language: &LanguageModel, tokens: usize, limits: Limits) -> Result<usize, ServeError> {
-    let (needed, limit) = (language.plan().lane_bytes(tokens), limits.memory_bytes);
+/// Memory of a text of so many tokens, and of its guide; one that could never have it is refused.
+fn needed(language: &LanguageModel, tokens: usize, guide: usize, limits: Limits) -> Result<usize, ServeError> {
+    let (needed, limit) = (language.plan().lane_bytes(tokens).saturating_add(guide), limits.memory_bytes);
     if needed > limit { Err(ServeError::TooLarge { needed, limit }) } else { Ok(needed) }
 }
 

@@ -455,6 +455,52 @@ fn memory_is_promised_before_a_text_begins_and_is_never_exceeded() {
 }
 
 #[test]
+fn a_text_is_no_longer_than_a_judge_has_memory_for_and_what_it_keeps_is_the_same_on_every_level() {
+    // Of both layers: 2 heads of 16 numbers for keys and 16 for values, in 2 bytes each, or in 1 and scales in 4 for each head.
+    for (kind, bytes) in KINDS.into_iter().zip([256, 256, 160]) {
+        for level in crate::Level::available() {
+            let model = support::model_with(kind, crate::Options { level, ..Default::default() });
+            let plan = model.as_language().unwrap().plan();
+            let page = bytes * PAGE;
+            assert_eq!((plan.lane_bytes(1), plan.lane_bytes(PAGE), plan.lane_bytes(PAGE + 1)), (page, page, 2 * page));
+            let most = [0, page - 1, page, 2 * page - 1, 2 * page].map(|bytes| plan.positions_within(bytes, 1_000));
+            assert_eq!(most, [0, 0, PAGE, PAGE, 2 * PAGE]);
+            assert_eq!((plan.positions_within(2 * page, 70), plan.positions_within(usize::MAX, 1_000)), (70, 1_000));
+        }
+    }
+}
+
+#[test]
+fn a_guide_has_its_share_of_the_memory_until_its_text_has_ended() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let pattern = Constraint::Regex(protocol::Text::new("(yes|no), [0-9]{2}").unwrap());
+    let form = |max_tokens| Parameters { constraint: Some(pattern.clone()), max_tokens, ..sampled(3) };
+    let guided = |max_tokens| Job { parameters: form(max_tokens), ..job(9, 3) };
+    // So much for any, and 16 KiB for each token that it may have: as many as the context has, whatever is asked for.
+    let share = |tokens: usize| (128 << 20) + (tokens << 14);
+    let page = language.plan().lane_bytes(PAGE);
+    let limits = Limits { memory_bytes: 2 * (share(40) + page) - 1, ..LIMITS };
+    let mut hand = Hand::new(language, limits);
+    let jobs = [guided(40), guided(40)];
+    let mut streams: Vec<Stream> = jobs.iter().map(|job| hand.submit(job)).collect();
+    let counts = hand.step();
+    assert_eq!((counts.running, counts.waiting, counts.reserved_bytes), (1, 1, share(40) + page));
+    let mut free = hand.submit(&job(5, 1));
+    hand.finish();
+    for (stream, job) in streams.iter_mut().zip(&jobs) {
+        assert_eq!(heard(stream).unwrap(), alone(language, job));
+    }
+    assert_eq!((heard(&mut free).unwrap(), hand.batch.counts().reserved_bytes), (alone(language, &job(5, 1)), 0));
+    let limits = Limits { memory_bytes: share(0), ..LIMITS };
+    for (max_tokens, tokens) in [(1, 1), (CONTEXT as u32, CONTEXT), (u32::MAX, CONTEXT)] {
+        let needed = share(tokens) + language.plan().lane_bytes((9 + tokens).min(CONTEXT));
+        let refused = ticket(language, guided(max_tokens), limits, &hand.desk).err();
+        assert_eq!(refused, Some(ServeError::TooLarge { needed, limit: share(0) }));
+    }
+}
+
+#[test]
 fn what_was_read_before_is_not_read_again_and_says_the_same() {
     for kind in KINDS {
         let model = model(kind);
@@ -663,4 +709,55 @@ fn embeddings_have_the_same_bits_on_every_level_and_need_an_output_that_they_are
     assert!(crate::Level::available().into_iter().all(|level| embed(level) == expected));
     let model = model(KINDS[0]);
     assert_eq!(model.as_language().unwrap().embed(&text), Err(RunError::NoEmbedding));
+}
+
+#[test]
+fn logits_that_nobody_reads_stop_neither_worker_nor_judge_and_those_that_are_read_stop_both() {
+    let model = support::overflowing();
+    let language = model.as_language().unwrap();
+    let overflows = support::OVERFLOWING;
+    let said = |prompt: &[u32], parameters: &Parameters| {
+        let job = Job { prompt: prompt.to_vec(), parameters: parameters.clone() };
+        let mut hand = Hand::new(language, LIMITS);
+        let mut stream = hand.submit(&job);
+        hand.finish();
+        let served = heard(&mut stream);
+        assert_eq!(served, language.generate(prompt, parameters, &mut |_| Flow::Continue));
+        served.map(|said| (checked(language, &job, &said), said.tokens, said.finish))
+    };
+    let with = |max_tokens, bias_micros| {
+        let logit_bias = List::new(vec![TokenBias { token: overflows, bias_micros }]).unwrap();
+        Parameters { max_tokens, logit_bias, ..Parameters::default() }
+    };
+    let (always, never) = (2_000_000_000, -2_000_000_000);
+    let plain: Vec<u32> = b"what now".iter().map(|&byte| 6 + u32::from(byte)).collect();
+    let last = [&plain[..], &[overflows]].concat();
+    let within = [&last[..], &plain].concat();
+    let not_finite = Err(RunError::NotFinite { name: "logits".to_owned() });
+
+    // An answer without tokens, whether its prompt is scored or not.
+    assert_eq!(said(&last, &with(0, never)), Ok((Check::Equal, Vec::new(), Finish::Length)));
+    let scored = |max_tokens| Parameters { prompt_scores: true, scores: 2, ..with(max_tokens, never) };
+    assert_eq!(said(&last, &scored(0)), Ok((Check::Equal, Vec::new(), Finish::Length)));
+    // The last token of one that a stop text or its length ends.
+    let stop = List::new(vec![protocol::Text::new("z").unwrap()]).unwrap();
+    let stops = Parameters { stop, ..with(5, always) };
+    assert_eq!(said(&plain, &stops), Ok((Check::Equal, vec![overflows], Finish::Stop)));
+    assert_eq!(said(&plain, &with(1, always)), Ok((Check::Equal, vec![overflows], Finish::Length)));
+    // A row within a prompt that is not scored.
+    assert!(matches!(said(&within, &with(2, never)), Ok((Check::Equal, ..))));
+
+    for (prompt, parameters) in [(&last, with(1, never)), (&plain, with(2, always)), (&within, scored(0))] {
+        assert_eq!(said(prompt, &parameters), not_finite);
+    }
+    let judged = |prompt: &[u32], parameters: &Parameters, claimed: &[u32]| {
+        language.check(prompt, parameters, claimed, Finish::Length).unwrap_err()
+    };
+    let expected = RunError::NotFinite { name: "logits".to_owned() };
+    assert_eq!(judged(&last, &with(1, never), &[7]), expected);
+    assert_eq!(judged(&plain, &with(2, always), &[overflows, 7]), expected);
+    let first = [&[overflows][..], &plain].concat();
+    let score = Score { logprob_micros: 0, alternatives: List::default() };
+    let claimed = Scored { prompt: List::new(vec![score; first.len() - 1]).unwrap(), tokens: List::default() };
+    assert_eq!(language.check_scored(&first, &scored(0), &claimed, Finish::Length).unwrap_err(), expected);
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cache::PAGE,
     course::{Course, Said, Step},
-    language::{LanguageModel, Part, RunError},
+    language::{LanguageModel, Logits, Part, RunError},
     plan::{Lane, Workspace},
 };
 
@@ -80,7 +80,7 @@ impl<'a> Text<'a> {
         let prompt = tokens.len();
         let mut text = Self { tokens, prompt, lane, needed, aim, outbox, is_over: false, was_read: false };
         if let Aim::Answer(answer) = &text.aim
-            && let Some(finish) = answer.course.ended().filter(|_| !answer.course.scores_prompt())
+            && let Some(finish) = answer.course.ended_unread()
         {
             text.end(Event::End(finish));
         }
@@ -163,7 +163,9 @@ impl<'a> Text<'a> {
     pub fn go_on_held(&mut self, language: &LanguageModel, aside: &Aside) {
         self.guarded(|text| {
             let held = if let Aim::Answer(answer) = &mut text.aim { answer.held.take() } else { None };
-            held.map_or(Ok(()), |logits| language.with_scratch(|scratch| text.advance(&logits, scratch, aside)))
+            held.map_or(Ok(()), |logits| {
+                language.with_scratch(|scratch| text.advance(Ok(logits.as_slice()), scratch, aside))
+            })
         });
     }
 
@@ -187,7 +189,7 @@ impl<'a> Text<'a> {
         for (position, row) in (first..).zip(rows) {
             language.with_logits(space, inputs, row, |logits, scratch| {
                 match (self.tokens.get(position), &mut self.aim) {
-                    (Some(&token), Aim::Answer(answer)) => answer.course.score_prompt(logits, token),
+                    (Some(&token), Aim::Answer(answer)) => answer.course.score_prompt(logits?, token),
                     _ => self.advance(logits, scratch, aside)?,
                 }
                 Ok::<(), RunError>(())
@@ -196,7 +198,7 @@ impl<'a> Text<'a> {
         Ok(())
     }
 
-    fn advance(&mut self, logits: &[i64], scratch: &mut Scratch, aside: &Aside) -> Result<(), RunError> {
+    fn advance(&mut self, mut logits: Logits, scratch: &mut Scratch, aside: &Aside) -> Result<(), RunError> {
         let Aim::Answer(answer) = &mut self.aim else { return Ok(()) };
         if self.tokens.len() == self.prompt {
             self.was_read = true;
@@ -205,12 +207,15 @@ impl<'a> Text<'a> {
             }
         }
         if let Some(errant) = &answer.errant {
+            // A guide is sent out only where a step follows, which reads them.
+            let read = logits?;
             let Some(outcome) = errant.take() else {
-                answer.held = Some(logits.to_vec());
+                answer.held = Some(read.to_vec());
                 return Ok(());
             };
             answer.errant = None;
             answer.course.give_back(outcome?);
+            logits = Ok(read);
         }
         let (Said { step, score }, errand) = answer.course.advance_ahead(logits, scratch)?;
         answer.errant = errand.map(|errand| aside.send(errand));

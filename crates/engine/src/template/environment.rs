@@ -20,6 +20,9 @@ pub(super) fn new(fuel: u64, mark: char) -> Result<Environment<'static>, Error> 
         std::fmt::Write::write_str(out, &python::text(value)?).map_err(refused)
     });
     environment.set_unknown_method_callback(method);
+    // They show how the engine itself writes values down, with names that another compiler may give otherwise.
+    environment.remove_global("debug");
+    environment.remove_filter("pprint");
     environment.add_function("raise_exception", |text: Value| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, python::text(&text)?))
     });

@@ -63,6 +63,23 @@ fn what_python_refuses_is_refused() {
 }
 
 #[test]
+fn what_shows_the_engines_own_names_is_refused_by_name() {
+    for (source, name) in [
+        ("{{ debug() }}", "debug"),
+        ("{{ debug(n) }}", "debug"),
+        ("{{ n | pprint }}", "pprint"),
+        ("{{ range | pprint }}", "pprint"),
+    ] {
+        let Err(PromptError::Template { cause }) = text(source, r#"{"n": 1}"#) else { panic!("{source} is taken") };
+        assert!(cause.contains(name), "{source}: {cause}");
+    }
+    let mapped = text("{{ [n, n] | map('pprint') | join }}", r#"{"n": 1}"#);
+    assert!(matches!(&mapped, Err(PromptError::Template { cause }) if cause.contains("unknown filter")), "{mapped:?}");
+    // As in Python, nothing of that name is there unless the caller gives it.
+    assert_eq!(text("{{ debug is defined }}{{ pprint }}", r#"{"pprint": 2}"#).as_deref(), Ok("False2"));
+}
+
+#[test]
 fn powers_are_refused_because_platforms_differ_in_their_last_bit() {
     let hidden = "{% raw %}{% endraw %}{{ '\\'' ~ (2.1\n**\t0.3) }}";
     let short = "{%if 1%}{%endraw%}{%endif%}";

@@ -31,6 +31,9 @@ pub(super) fn check_decoder(file: &Value) -> Result<(), TokenizerError> {
     let Some(decoder) = file.get("decoder").filter(|decoder| !decoder.is_null()) else { return Ok(()) };
     let refused = |cause| Err(TokenizerError::Decoder { cause });
     let Some(parts) = decoder.get("decoders").and_then(Value::as_array) else { return check_part(decoder) };
+    if decoder.get("type").and_then(Value::as_str) != Some("Sequence") {
+        return refused("it has parts and is no sequence");
+    }
     if parts.len() > PARTS_MAX {
         return refused("it has more than eight parts");
     }
@@ -59,7 +62,16 @@ fn check_part(part: &Value) -> Result<(), TokenizerError> {
         Some("CTC") if [text("pad_token"), text("word_delimiter_token")].contains(&Some("")) => {
             refused("its pad or its delimiter is empty")
         }
-        _ => Ok(()),
+        // A token that is shorter than what is stripped off its end, or is nothing else, makes the crate fail: any text has
+        // such tokens, be it the empty one.
+        Some("Strip") if part.get("stop").and_then(Value::as_u64).is_some_and(|stop| stop > 0) => {
+            refused("it strips the ends of tokens (Strip with a stop of 1 or more)")
+        }
+        Some("BPEDecoder" | "ByteFallback" | "ByteLevel" | "CTC" | "Fuse" | "Metaspace" | "Strip" | "WordPiece") => {
+            Ok(())
+        }
+        // The crate takes it for whatever its other fields fit.
+        Some(_) | None => refused("a part of it has no type that is known"),
     }
 }
 
@@ -87,6 +99,21 @@ mod tests {
         let inner = json!({"type": "Sequence", "decoders": []});
         assert!(refused(json!({"type": "Sequence", "decoders": [inner]})).contains("sequence in a sequence"));
         assert!(refused(json!({"type": "BPEDecoder", "suffix": ""})).contains("suffix"));
+        for (start, stop) in [(1, 1), (0, 1), (0, 9)] {
+            let strip = json!({"type": "Strip", "content": " ", "start": start, "stop": stop});
+            assert!(refused(strip.clone()).contains("strips the ends"), "{strip}");
+            assert!(
+                refused(json!({"type": "Sequence", "decoders": [{"type": "Fuse"}, strip]})).contains("strips the ends")
+            );
+            let mut hidden = strip.clone();
+            hidden["decoders"] = json!([]);
+            assert!(refused(hidden).contains("no sequence"));
+            for unknown in [json!("Other"), json!("Sequence"), Value::Null] {
+                let mut unknown_part = strip.clone();
+                unknown_part["type"] = unknown;
+                assert!(refused(unknown_part).contains("no type that is known"));
+            }
+        }
         assert!(refused(json!({"type": "CTC", "pad_token": "", "word_delimiter_token": "|"})).contains("pad"));
         assert!(refused(json!({"type": "CTC", "pad_token": "_", "word_delimiter_token": ""})).contains("delimiter"));
     }

@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that cannot go on fails")]
 
 use engine::{CheckpointFiles, CompileOptions, Model, Options, WeightFiles, compile_checkpoint};
-use graph::{CacheFormat, Defaults, LanguageKind};
+use graph::{CacheFormat, Defaults, LanguageKind, language::weights::Precision};
 use protocol::{Message, Parameters, Speaker, Text};
 use serde_json::{Map, Value, json};
 
@@ -26,6 +26,11 @@ pub struct Checkpoint {
 }
 
 pub fn checkpoint(seed: u64) -> Checkpoint {
+    altered(seed, |_, _, weight| weight)
+}
+
+/// The same with weights that are others, told by tensor, place in it and what would be there.
+fn altered(seed: u64, alter: impl Fn(&str, usize, f32) -> f32) -> Checkpoint {
     let (width, heads, kv_heads, head, inner, layers) = (32, 4, 2, 16, 64, 2);
     let config = json!({
         "model_type": "llama", "hidden_size": width, "intermediate_size": inner, "num_hidden_layers": layers,
@@ -50,11 +55,11 @@ pub fn checkpoint(seed: u64) -> Checkpoint {
         add("mlp.down_proj", &[width, inner]);
     }
     let config = config.to_string().into_bytes();
-    Checkpoint { weights: safetensors(&shapes, seed), config, tokenizer: tokenizer() }
+    Checkpoint { weights: safetensors(&shapes, seed, alter), config, tokenizer: tokenizer() }
 }
 
 /// Random weights in the safetensors container: a length, a JSON head, the data.
-fn safetensors(shapes: &[(String, Vec<usize>)], seed: u64) -> Vec<u8> {
+fn safetensors(shapes: &[(String, Vec<usize>)], seed: u64, alter: impl Fn(&str, usize, f32) -> f32) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -66,9 +71,9 @@ fn safetensors(shapes: &[(String, Vec<usize>)], seed: u64) -> Vec<u8> {
     for (name, shape) in shapes {
         let start = data.len();
         let scale = shape.get(1).map_or(0.0, |columns| 2.0 / (*columns as f32).sqrt());
-        for _ in 0..shape.iter().product::<usize>() {
+        for place in 0..shape.iter().product::<usize>() {
             let weight = if shape.len() == 1 { 1.0 + 0.2 * next() } else { next() * scale };
-            data.extend(weight.to_le_bytes());
+            data.extend(alter(name, place, weight).to_le_bytes());
         }
         head.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
     }
@@ -132,7 +137,41 @@ impl From<LanguageKind> for Form {
 pub const KINDS: [Form; 3] = [Form::Integer, Form::Ordered, Form::Bytes];
 
 pub fn artefact(kind: impl Into<Form>) -> Vec<u8> {
-    let Checkpoint { weights, config, tokenizer } = checkpoint(7);
+    let (kind, cache) = match kind.into() {
+        Form::Integer => (LanguageKind::Integer, CacheFormat::Halves),
+        Form::Ordered => (LanguageKind::Ordered, CacheFormat::Halves),
+        Form::Bytes => (LanguageKind::Ordered, CacheFormat::Bytes),
+    };
+    compiled(checkpoint(7), &CompileOptions { cache, ..CompileOptions::of(kind, DEFAULTS) })
+}
+
+/// The token behind which `overflowing` has no finite logits.
+pub const OVERFLOWING: u32 = 6 + b'z' as u32;
+
+/// A model of floats that overflows in the row of one token. That token alone points where one unit of the last layer
+/// looks: the unit is infinite there, weighs nothing, and so makes the row's numbers none; no other row looks at it.
+pub fn overflowing() -> Model {
+    /// Squared, times the square of what the unit looks at: beyond the largest float from 4.5 on. A row of 32 numbers whose
+    /// mean square is 1 has 5.6 where all of it lies there.
+    const STEEP: f32 = 4.1e18;
+    let (width, inner) = (32, 64);
+    let points = |place: usize, scale: f32| if place.is_multiple_of(width) { scale } else { 0.0 };
+    let alter = |name: &str, place: usize, weight: f32| match name {
+        "model.embed_tokens.weight" if place / width == OVERFLOWING as usize => points(place, 100.0),
+        "model.layers.1.post_attention_layernorm.weight" if place == 0 => 1.0,
+        "model.layers.1.mlp.gate_proj.weight" | "model.layers.1.mlp.up_proj.weight" if place < width => {
+            points(place, STEEP)
+        }
+        "model.layers.1.mlp.down_proj.weight" if place.is_multiple_of(inner) => 0.0,
+        _ => weight,
+    };
+    let options =
+        CompileOptions { precision: Precision::AsStored, ..CompileOptions::of(LanguageKind::Ordered, DEFAULTS) };
+    Model::load(compiled(altered(7, alter), &options)).unwrap()
+}
+
+fn compiled(checkpoint: Checkpoint, options: &CompileOptions) -> Vec<u8> {
+    let Checkpoint { weights, config, tokenizer } = checkpoint;
     let calibration = ["A word.", "Why 12 of 345?", "Näher"].map(|text| {
         json!({"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "So it is."}]})
             .to_string()
@@ -145,12 +184,7 @@ pub fn artefact(kind: impl Into<Form>) -> Vec<u8> {
         calibration: &calibration,
         stop_tokens: &[],
     };
-    let (kind, cache) = match kind.into() {
-        Form::Integer => (LanguageKind::Integer, CacheFormat::Halves),
-        Form::Ordered => (LanguageKind::Ordered, CacheFormat::Halves),
-        Form::Bytes => (LanguageKind::Ordered, CacheFormat::Bytes),
-    };
-    compile_checkpoint(&files, "tiny", &CompileOptions { cache, ..CompileOptions::of(kind, DEFAULTS) }).unwrap()
+    compile_checkpoint(&files, "tiny", options).unwrap()
 }
 
 pub fn model(kind: Form) -> Model {

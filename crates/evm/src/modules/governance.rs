@@ -18,6 +18,7 @@ use super::layout::{Reader, behind};
 use super::{Method, Module};
 use crate::state::{StateError, StateRead};
 
+pub use action::Action;
 pub use due::{Enact, FindDue};
 pub use trust::{FoundTrust, Vendor};
 

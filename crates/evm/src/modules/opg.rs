@@ -7,6 +7,7 @@ mod authorization;
 mod coin;
 pub(super) mod domain;
 mod permit;
+mod release;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ use alloy_sol_types::sol;
 use super::{Method, Module};
 use crate::overlay::Overlay;
 use crate::state::{StateError, StateRead as _};
+
+pub use release::Release;
 
 sol!("../../contracts/IOPG.sol");
 

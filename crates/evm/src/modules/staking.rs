@@ -2,12 +2,13 @@
 //!
 //! A node's pool holds the coins of its operator and of its delegators; a slash lowers what a share is worth and nothing
 //! raises it, so nobody can make others' coins round away. Stake that leaves stays in a bucket of its term, and stake that moves
-//! is marked, until it no longer answers for what the node did. Amounts round against whoever moves. The module's account
+//! is marked, until it no longer answers for what the node did. An operator's debts reach its own stake only. Amounts round against whoever moves. The module's account
 //! holds at least what `totals` says, at every moment.
 
 pub(super) mod ballots;
 mod bond;
 mod bonds;
+mod collect;
 mod commission;
 mod faces;
 mod facts;
@@ -29,13 +30,14 @@ use alloy_sol_types::sol;
 use super::{Method, Module};
 
 pub use bonds::{EndBond, PutUp};
+pub use collect::{Collect, left};
 pub(super) use faces::{Seen, node_list, seen};
 pub use facts::Observe;
 pub use found::{Enroll, FoundNode};
 pub use jail::JailAbsent;
 pub use now::{Staked, reward_pool, spoken_for, staked, term};
 pub use offence::Offence;
-pub use penalty::{Owed, Slash, Slashed};
+pub use penalty::{Slash, Slashed};
 pub(super) use register::{agrees, register};
 pub use register::{number_of, possession_message, role_of, self_stake};
 pub use rewards::{Fill, FoundPool, Reward};
@@ -119,4 +121,6 @@ mod slots {
     pub const VOTE_LISTS: U256 = U256::from_limbs([14, 0, 0, 0]);
     /// `uint256`: coins that are out of the pools for a while.
     pub const BONDS: U256 = U256::from_limbs([15, 0, 0, 0]);
+    /// As `BUCKETS`, of what nodes' operators take out of their own: their debts reach it, and no delegator's.
+    pub const OWN_BUCKETS: U256 = U256::from_limbs([16, 0, 0, 0]);
 }

@@ -138,6 +138,16 @@ proptest! {
             prop_assert_eq!(world.apply(&changes).unwrap().0, { plain.apply(&changes); plain.tree.root().0 });
             plain.check(&world);
             prop_assert_eq!(before.0.root(), before.1, "a clone never changes");
+            // There and back: only what is different is told, and the code that only the other has comes with it.
+            let back = world.changes_back_to(&before.0).unwrap();
+            prop_assert!(back.accounts.iter().all(|(at, old)| world.account(at).unwrap() != *old));
+            prop_assert!(back.slots.iter().all(|((at, slot), old)| world.slot(at, slot).unwrap() != *old));
+            let mut again = world.clone();
+            prop_assert_eq!(again.apply(&back).unwrap().0, before.1.0);
+            prop_assert_eq!(again.content().unwrap().accounts, before.0.content().unwrap().accounts);
+            for hash in back.accounts.values().flatten().filter(|old| old.has_code()).map(|old| old.code_hash) {
+                prop_assert!(back.codes.contains_key(&hash) || world.code(&hash).unwrap().is_some());
+            }
         }
     }
 

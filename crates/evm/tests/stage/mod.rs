@@ -146,7 +146,7 @@ impl Stage {
     /// An offence with evidence of its own.
     pub fn offence(&mut self, node: B256, offence: Offence, term: u32) -> Slash {
         self.offences += 1;
-        Slash { node, offence, evidence: U256::from(self.offences).into(), term, reporter: None, owed: None }
+        Slash { node, offence, evidence: U256::from(self.offences).into(), term, reporter: None }
     }
 
     pub fn slash(&mut self, node: B256, offence: Offence, term: u32) -> Slashed {

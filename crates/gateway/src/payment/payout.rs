@@ -25,7 +25,7 @@ use protocol::{
 use storage::Ticket;
 use thiserror::Error;
 
-use crate::payment::desk::Desk;
+use crate::{credit::Credit, payment::desk::Desk};
 
 /// How long the ledger may take to have a payment. After that it is sent again, by the next round.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,13 +44,16 @@ enum PayoutError {
     Short { operator: EvmAddress, available: u128, wanted: u128 },
 }
 
-/// Works for ever.
-pub async fn run(desk: Arc<Desk>, sender: Sender, ledger: LedgerClient) {
+/// Works for ever; and at once where we owe nearly as much as we may.
+pub async fn run(desk: Arc<Desk>, sender: Sender, ledger: LedgerClient, credit: Arc<Credit>) {
     let mut behind = None;
     loop {
         // Where more are owed than a round reads, the next one goes on behind them.
         if behind.is_none() {
-            tokio::time::sleep(desk.config.payouts).await;
+            tokio::select! {
+                () = tokio::time::sleep(desk.config.payouts) => {}
+                () = credit.is_due() => {}
+            }
         }
         behind = round(&desk, &sender, &ledger, behind).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "failed to pay shares; tried again");

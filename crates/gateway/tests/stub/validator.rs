@@ -23,7 +23,7 @@ use protocol::{
     ReceiptStatus, Role, ShareRecord, ShortBundle, SignedReceipt, SignedTransaction, Standing, Version,
     bundle::ReceiptInclusion,
     registry::OPEN_END,
-    service::{CertifiedEpoch, ReceiptView},
+    service::{CertifiedEpoch, GatewayCredit, ReceiptView},
     short_bundle::{ShortInclusion, ShortStatus},
     transaction::{BATCH_MAX, PayShares},
 };
@@ -49,6 +49,8 @@ pub struct Ledger {
     pub payments: Vec<PayShares>,
     /// Whom the gateway owes, where a test says it.
     pub owed: BTreeMap<EvmAddress, ShareRecord>,
+    /// How far the gateway may owe, where a test says it.
+    pub credit: Option<GatewayCredit>,
     /// So many epochs are closed after the sixth.
     pub later: u64,
     /// Everything is answered with 503.
@@ -79,6 +81,7 @@ impl Validator {
             .route("/models", get(|State(l): State<Shared>| async move { nouns(&l.lock().unwrap().models) }))
             .route("/nodes/{node}", get(node_of))
             .route("/dues/{gateway}", get(dues))
+            .route("/dues/{gateway}/credit", get(credit))
             .route("/dues/{gateway}/shares", get(shares))
             .route("/dues/{gateway}/shares/after/{payee}", get(shares_after))
             .route("/keys/{key}", get(key))
@@ -138,7 +141,12 @@ async fn node_of(State(ledger): State<Shared>, Path(id): Path<String>) -> Result
 
 async fn dues(State(ledger): State<Shared>, Path(id): Path<String>) -> Noun<DuesRecord> {
     let payments = u64::try_from(ledger.lock().unwrap().payments.len()).unwrap();
-    Noun(DuesRecord { gateway: Digest::from_hex(&id).unwrap(), due: 0, paid: 0, payments, punished_until: 0 })
+    Noun(DuesRecord { payments, ..DuesRecord::none(Digest::from_hex(&id).unwrap()) })
+}
+
+async fn credit(State(ledger): State<Shared>) -> Result<Noun<GatewayCredit>, Refusal> {
+    let told = ledger.lock().unwrap().credit.clone();
+    told.map(Noun).ok_or_else(|| Refusal::not_found("unknown", "unknown"))
 }
 
 /// All that was charged in windows that are closed and not paid, owed to two alike.

@@ -37,7 +37,10 @@ pub(super) fn report(present: &mut Present, sender: &PublicKey, action: &ReportA
         }
     });
     let seen = Observe { node: B256::from(worker.0), audits_passed: 1, ..Observe::default() };
-    let _: Result<(), _> = present.perform(&seen);
+    let said = Observe { node: B256::from(auditor.0), reports: 1, ..Observe::default() };
+    for told in [seen, said] {
+        let _: Result<(), _> = present.perform(&told);
+    }
     let pool = present.state.purse.read(staking::reward_pool).unwrap_or(0);
     let coins = present.state.parameter(&parameters::AUDIT_REWARD).min(pool);
     if coins > 0 && present.perform(&Reward { node: B256::from(auditor.0), coins }).is_ok() {

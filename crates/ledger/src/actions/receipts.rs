@@ -9,6 +9,7 @@ use protocol::{
 };
 
 use crate::{
+    credit::added,
     event::{Event, Offence},
     present::Present,
     records::EquivocationRecord,
@@ -26,15 +27,18 @@ pub(super) fn post(
     if batch.receipts.is_empty() {
         return Err(Refusal::NoReceipts);
     }
-    let mut jailed = BTreeMap::new();
+    let (mut jailed, mut limit) = (BTreeMap::new(), None);
     for (signed, (receipt, is_signed)) in batch.receipts.into_inner().into_iter().zip(read.iter().copied()) {
         let worker = signed.receipt.worker;
         let is_jailed = *jailed.entry(worker).or_insert_with(|| present.state.is_jailed(&worker));
-        if let Err(refusal) = check(present, sender, (receipt, is_signed, is_jailed), &signed) {
+        let checked = check(present, sender, (receipt, is_signed, is_jailed), &signed);
+        let checked = checked.and_then(|()| present.within_credit(&gateway, signed.receipt.charge, &mut limit));
+        if let Err(refusal) = checked {
             if let Refusal::Equivocation { first, .. } = refusal {
                 keep_evidence(present, first, (receipt, &signed.receipt));
-                // The slash may have jailed it, and others with it.
+                // The slash may have jailed it, and others with it, and have taken of what stands for a gateway.
                 jailed.clear();
+                limit = None;
             }
             present.events.push(Event::ReceiptRefused { receipt, refusal });
         } else {
@@ -150,7 +154,11 @@ fn check_content(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
         return Err(Refusal::TooOld { found: receipt.finished_at_ms, earliest });
     }
     receipt.check_charge()?;
-    present.open.charges.checked_add(receipt.charge).map(|_| ()).ok_or(Refusal::ChargeOverflow)
+    let (found, supply) = (receipt.charge, state.network.supply);
+    if found > supply {
+        return Err(Refusal::ChargeAboveSupply { found, supply });
+    }
+    added(present.open.charges, found).map(drop)
 }
 
 /// A receipt is exact where its model is, and claims no more than its form bears.
@@ -169,6 +177,7 @@ fn anchor(present: &mut Present, gateway: Digest, id: Digest, signed: SignedRece
     present.open.ids.push((id, signed.receipt.charge));
     present.open.leaves.push(SumNode::leaf(&id, signed.receipt.charge));
     present.open.charges = present.open.charges.saturating_add(signed.receipt.charge);
+    present.state.add_charge(gateway, signed.receipt.charge);
     present.state.statuses.put(ReceiptStatus {
         receipt: id,
         worker,

@@ -38,6 +38,7 @@ pub(super) fn pay(present: &mut Present, sender: &PublicKey, payment: &PayShares
         paid = paid.saturating_add(share.due);
     }
     present.state.dues.put(DuesRecord { paid, payments: dues.payments.saturating_add(1), ..dues });
+    present.give_held_back(&gateway);
     present.events.push(Event::SharesPaid { gateway, number: payment.number, sum });
     Ok(())
 }

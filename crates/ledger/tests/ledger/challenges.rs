@@ -1,12 +1,15 @@
 //! Audits, challenges, votes and what they cost.
 
-use evm::modules::parameters;
+use evm::modules::{
+    parameters,
+    staking::{ADDRESS, IStaking},
+};
 use ledger::{Event, OPG, Offence, Refusal, Rules};
 use protocol::{Role, Standing};
 
 use crate::world::{
     ALICE, AUDITOR, Answer, BOB, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, OWN_AUDITOR, STAKE, VALIDATORS, WORKER, World,
-    challenge, node, operator, post, public, report, respond, vote,
+    asked, challenge, node, operator, post, public, report, respond, vote,
 };
 
 fn standing(world: &World, answer: &Answer) -> Standing {
@@ -232,6 +235,21 @@ fn a_report_raises_the_standing_once_and_counts_each_auditor_once() {
     assert_eq!(world.reward_pool(), 998 * OPG);
     let record = world.next_epoch();
     assert_eq!(world.ledger.epoch_verdicts(record.epoch).unwrap().len(), 1, "two reports, one change of standing");
+}
+
+#[test]
+fn an_auditors_reports_are_counted_and_false_ones_beside_them() {
+    let mut world = World::new();
+    let (held, lie) = (world.anchored(WORKER), world.anchored(WORKER));
+    world.send(OTHER_AUDITOR, report(&held)).unwrap();
+    world.send(OTHER_AUDITOR, report(&lie)).unwrap();
+    world.send(AUDITOR, challenge(&lie, true)).unwrap();
+    votes(&mut world, &lie, &[true, true, true]);
+    let facts = |seed| asked(&world, ADDRESS, &IStaking::factsCall { node: node(seed).0.into() });
+    let (worker, auditor, other) = (facts(WORKER), facts(OTHER_AUDITOR), facts(AUDITOR));
+    assert_eq!((auditor.reports, auditor.falseReports, auditor.slashes), (2, 1, 1));
+    assert_eq!((worker.auditsPassed, worker.auditsFailed, worker.refuted), (2, 1, 1));
+    assert_eq!([other.reports, worker.reports, auditor.auditsPassed], [0; 3]);
 }
 
 #[test]

@@ -1,10 +1,16 @@
 //! What a ledger starts from, and what it refuses to start from.
 
-use evm::{StateRead as _, modules::parameters::Misfit};
-use ledger::{Genesis, GenesisError, GenesisParameter, GenesisWallet, Ledger, OPG, Rules, address_of};
-use protocol::{Canonical as _, EvmAddress, List, Noun as _, Role, Text};
+use alloy_primitives::B256;
+use evm::StateRead as _;
+use evm::modules::governance::{self, IGovernance};
+use evm::modules::parameters::Misfit;
+use ledger::{
+    FirstTrust, Genesis, GenesisError, GenesisMeasurement, GenesisParameter, GenesisTrust, GenesisWallet, Ledger, OPG,
+    Rules, TrustError, address_of,
+};
+use protocol::{Canonical as _, DecodeError, Digest, EvmAddress, List, Noun as _, Role, Text};
 
-use crate::world::{ALICE, WORKER, genesis, model, public};
+use crate::world::{ALICE, BOB, WORKER, World, genesis, model, module_call, public};
 
 fn set(name: &str, value: u128) -> List<GenesisParameter, 256> {
     List::new(vec![GenesisParameter { name: Text::new(name).unwrap(), value }]).unwrap()
@@ -153,4 +159,60 @@ fn what_clients_look_for_at_canonical_addresses_is_there_from_the_beginning() {
 fn what_is_on_base_from_the_beginning_is_locked_here() {
     let ledger = Ledger::new(&genesis(Rules::default())).unwrap();
     assert_eq!(ledger.balance(&ledger::BRIDGE), genesis(Rules::default()).bridged);
+}
+
+fn trusting(vendors: &[u8], measurements: &[(u8, u8)]) -> GenesisTrust {
+    let measured = |&(digest, vendor): &(u8, u8)| GenesisMeasurement { digest: Digest([digest; 32]), vendor };
+    GenesisTrust {
+        guardian: Some(address_of(&public(BOB))),
+        vendors: List::new(vendors.to_vec()).unwrap(),
+        measurements: List::new(measurements.iter().map(measured).collect()).unwrap(),
+    }
+}
+
+fn with(trust: GenesisTrust) -> Genesis {
+    Genesis { trust: FirstTrust(Some(trust)), ..genesis(Rules::default()) }
+}
+
+#[test]
+fn a_genesis_that_trusts_nobody_has_the_bytes_that_it_had_before_it_could() {
+    let silent = genesis(Rules::default());
+    let said = with(trusting(&[1, 4], &[(7, 1)]));
+    let (before, after) = (silent.encode(), said.encode());
+    assert!(after.starts_with(&before) && before.ends_with(&silent.rules.encode()));
+    assert_ne!(silent.digest(), said.digest());
+    assert_eq!(Genesis::decode(&after).unwrap(), said);
+    assert_eq!(Genesis::from_value(&said.to_value()).unwrap(), said);
+    // An empty trust is said, and is another genesis than one that says nothing.
+    let empty = with(GenesisTrust { guardian: None, vendors: List::default(), measurements: List::default() });
+    assert_eq!(Genesis::decode(&empty.encode()).unwrap(), empty);
+    assert_ne!(empty.digest(), silent.digest());
+    assert!(matches!(Genesis::decode(&after[..after.len() - 1]), Err(DecodeError::Short { .. })));
+    assert_eq!(Genesis::decode(&[after, vec![0]].concat()), Err(DecodeError::Trailing { count: 1 }));
+}
+
+#[test]
+fn a_network_begins_with_what_its_genesis_trusts_and_its_guardian_takes_it_back() {
+    let mut world = World::of(&with(trusting(&[1, 4], &[(7, 1), (8, 2)])));
+    let trusts =
+        |world: &World, digest: u8| governance::trusts(&world.ledger.evm().world, &B256::repeat_byte(digest)).unwrap();
+    assert!(trusts(&world, 7));
+    assert!(!trusts(&world, 8), "accepted, but nothing of its vendor counts");
+    let revoke = IGovernance::revokeMeasurementCall { measurement: B256::repeat_byte(7) };
+    assert!(world.send(ALICE, module_call(governance::ADDRESS, 0, &revoke)).is_err());
+    world.send(BOB, module_call(governance::ADDRESS, 0, &revoke)).unwrap();
+    assert!(!trusts(&world, 7));
+}
+
+#[test]
+fn a_genesis_that_trusts_what_is_not_there_is_refused() {
+    let refused = |trust: GenesisTrust| Ledger::new(&with(trust)).unwrap_err();
+    let nobody = GenesisTrust { guardian: Some(EvmAddress([0; 20])), ..trusting(&[], &[]) };
+    assert_eq!(refused(nobody), GenesisError::Trust(TrustError::Guardian));
+    for (vendors, measurements, vendor) in [([5].as_slice(), [].as_slice(), 5), (&[1, 1], &[], 1), (&[], &[(7, 0)], 0)]
+    {
+        assert_eq!(refused(trusting(vendors, measurements)), GenesisError::Trust(TrustError::Vendor(vendor)));
+    }
+    let twice = GenesisError::Trust(TrustError::Measurement(Digest([7; 32])));
+    assert_eq!(refused(trusting(&[1], &[(7, 1), (7, 1)])), twice);
 }

@@ -5,6 +5,7 @@ mod base;
 mod bundles;
 mod calls;
 mod challenges;
+mod credit;
 mod disk;
 mod double_votes;
 mod epochs;

@@ -28,8 +28,21 @@ use crate::{
     },
 };
 
-const SENDERS: [u8; 12] =
-    [ALICE, BOB, WORKER, OTHER_WORKER, GATEWAY, AUDITOR, OTHER_AUDITOR, OWN_AUDITOR, 200, 201, WORKER + 100, 99];
+const SENDERS: [u8; 13] = [
+    ALICE,
+    BOB,
+    WORKER,
+    OTHER_WORKER,
+    GATEWAY,
+    AUDITOR,
+    OTHER_AUDITOR,
+    OWN_AUDITOR,
+    200,
+    201,
+    WORKER + 100,
+    GATEWAY + 100,
+    99,
+];
 
 /// The first has coins from the beginning.
 const WALLETS: [u8; 3] = [WALLET, 2, 3];
@@ -185,7 +198,7 @@ impl Story {
 
 /// One of the ways in which stake moves.
 fn staking_call(which: u8, number: u16) -> Action {
-    let places = [WORKER, OTHER_WORKER, VALIDATORS[0], VALIDATORS[1], AUDITOR, OWN_AUDITOR, 200, 201];
+    let places = [WORKER, OTHER_WORKER, VALIDATORS[0], VALIDATORS[1], AUDITOR, OWN_AUDITOR, GATEWAY, 200, 201];
     let id = |place: usize| node(places[place % places.len()]).0.into();
     let (here, there) = (id(usize::from(number)), id(usize::from(number / 8)));
     let coins = if which.is_multiple_of(3) { U256::MAX } else { U256::from(u128::from(number) * OPG / 13 + 1) };
@@ -292,8 +305,8 @@ fn check_bundles(story: &Story) {
 fn check_dues(story: &Story) {
     let ledger = &story.world.ledger;
     let newest = ledger.closed_epoch().unwrap().epoch;
-    let all = (0..=newest).flat_map(|epoch| ledger.epoch_receipts(epoch).unwrap());
-    let charged = all.map(|view| {
+    let all = || (0..=newest).flat_map(|epoch| ledger.epoch_receipts(epoch).unwrap());
+    let due = all().map(|view| {
         let is_over = newest >= view.status.epoch + u64::from(ledger.rules().challenge_window);
         let is_due = match view.status.standing {
             Standing::Anchored | Standing::Audited | Standing::Upheld => is_over,
@@ -303,7 +316,10 @@ fn check_dues(story: &Story) {
         if is_due { view.receipt.receipt.charge } else { 0 }
     });
     let dues = ledger.dues(&node(GATEWAY));
-    assert_eq!(dues.due, charged.sum::<u128>(), "what is due is what stands, and what is refunded");
+    assert_eq!(dues.due, due.sum::<u128>(), "what is due is what stands, and what is refunded");
+    let open = ledger.epoch_receipts(newest + 1).unwrap();
+    let charged = all().chain(open).map(|view| view.receipt.receipt.charge).sum::<u128>();
+    assert_eq!(dues.charged, charged, "every charge is counted once, however its receipt stands");
     assert!(dues.paid <= dues.due, "more paid than was due");
     let shares = ledger.shares(&node(GATEWAY), None, 1_000);
     let owed: u128 = shares.iter().map(protocol::ShareRecord::due).sum();

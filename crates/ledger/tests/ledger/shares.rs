@@ -49,7 +49,7 @@ pub fn funded() -> World {
 }
 
 /// An answer that charges so much, anchored.
-fn charged(world: &mut World, worker: u8, opg: u128) -> Answer {
+pub fn charged(world: &mut World, worker: u8, opg: u128) -> Answer {
     let mut answer = world.answer(worker);
     answer.signed = answer.changed(worker, |receipt| charging(receipt, opg));
     world.send(GATEWAY, post([&answer.signed])).unwrap();
@@ -229,9 +229,9 @@ fn a_gateway_that_does_not_pay_in_time_is_punished_and_its_payees_are_paid_out_o
     let gateway = node(GATEWAY);
     assert!(events.contains(&Event::SharesLate { gateway, late: 100, paid: 100 }), "{events:?}");
     assert!(events.contains(&Event::Jailed { node: gateway }));
-    // A twentieth, and what was owed, in millionths rounded up.
+    // What was owed, and a twentieth of the rest.
     let lost = STAKE - world.stake(GATEWAY);
-    assert!((STAKE / 20 + 100..STAKE / 20 + STAKE / 250_000).contains(&lost), "{lost}");
+    assert_eq!(lost, 100 + (STAKE - 100) / 20);
     assert_eq!((balance(&world, publisher()) - before.1, balance(&world, account(WORKER))), (20, 73));
     assert_eq!(world.reward_pool() - before.2, 7);
     assert_eq!((dues(&world), owed(&world).len()), ((100, 100, 0), 0));
@@ -280,17 +280,21 @@ fn a_payment_counts_for_the_older_part_first() {
 #[test]
 fn payees_of_a_gateway_whose_stake_is_not_enough_get_in_proportion_and_stay_owed_the_rest() {
     let mut world = hurried();
-    charged(&mut world, WORKER, 3 * STAKE);
-    world.epochs(WINDOW + 2 * SPAN);
-    assert_eq!(world.stake(GATEWAY), 0);
-    let (due, paid, _) = dues(&world);
-    assert_eq!((due, paid), (3 * STAKE, STAKE));
+    charged(&mut world, WORKER, STAKE / 2);
+    world.epochs(10);
+    charged(&mut world, WORKER, STAKE / 2);
+    world.epochs(WINDOW + 2 * SPAN - 10);
+    // The first is paid, and a twentieth of the rest is gone for its being late.
+    let rest = STAKE / 2 - STAKE / 40;
+    assert_eq!((world.stake(GATEWAY), dues(&world)), (rest, (STAKE, STAKE / 2, 0)));
+    world.epochs(SPAN);
+    assert_eq!((world.stake(GATEWAY), dues(&world)), (0, (STAKE, STAKE / 2 + rest, 0)));
     let left = owed(&world);
-    assert_eq!((left[&publisher()], left.values().sum::<u128>()), (2 * STAKE / 5, 2 * STAKE));
+    assert_eq!((left[&publisher()], left.values().sum::<u128>()), (STAKE / 200, STAKE / 40));
     let restored = restored(&world.ledger.snapshot_bytes().unwrap(), &world.ledger).unwrap();
     assert_eq!(restored.shares(&node(GATEWAY), None, 9), world.ledger.shares(&node(GATEWAY), None, 9));
     world.epochs(2 * SPAN);
-    assert_eq!(dues(&world), (due, paid, 0), "there is nothing more to take");
+    assert_eq!(dues(&world), (STAKE, STAKE / 2 + rest, 0), "there is nothing more to take");
 }
 
 /// A worker's answers up to the one that charges `most`, anchored; each charges one more than the one before, from zero on.

@@ -104,7 +104,7 @@ fn a_damaged_snapshot_is_refused() {
 }
 
 fn sealed(content: &[u8]) -> Vec<u8> {
-    [content, &hash("og/ledger/snapshot/v10", &[content]).0].concat()
+    [content, &hash("og/ledger/snapshot/v11", &[content]).0].concat()
 }
 
 /// Every row is looked for in the tree, and the newest record in its place, so that a forger gains nothing by a right checksum.

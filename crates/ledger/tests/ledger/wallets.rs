@@ -3,11 +3,11 @@
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, hex};
-use alloy_sol_types::SolCall as _;
+use alloy_sol_types::{SolCall as _, SolEvent as _};
 use evm::StateRead as _;
 use evm::modules::opg::{self, IOPG};
 use k256::ecdsa::SigningKey;
-use ledger::{BundleError, Kind, LOCKED, Ledger, OPG, Ordered, Refusal, address_of};
+use ledger::{BundleError, Event, Kind, LOCKED, Ledger, OPG, Ordered, Refusal, address_of};
 use protocol::{AccountProof, Action, Canonical as _, Digest, EvmAccount, EvmAddress, EvmWord, transaction::Transfer};
 use verify::verify_account;
 
@@ -227,20 +227,35 @@ fn accounts_are_proven_as_of_the_newest_epochs_only() {
     assert_eq!(other, BundleError::WrongCertificate { found: first, as_of: first + 16 });
 }
 
+/// What the ledger's own transaction says came free: transfers from where it was locked, as `eth_getLogs` shows them.
+fn released_in(world: &World) -> Vec<(EvmAddress, u128)> {
+    let block = world.newest.as_ref().unwrap();
+    let own = block.transactions.iter().zip(&block.receipts).filter(|(transaction, _)| transaction.is_of_ledger());
+    let logs = own.flat_map(|(_, receipt)| receipt.logs()).filter(|log| log.address == opg::ADDRESS);
+    let transfers = logs.map(|log| IOPG::Transfer::decode_log_data(&log.data).unwrap());
+    let from_locked = transfers.filter(|transfer| transfer.from == Address::from(LOCKED.0));
+    from_locked.map(|transfer| (EvmAddress(transfer.to.into_array()), transfer.value.to())).collect()
+}
+
 #[test]
 fn an_allocation_comes_free_as_epochs_close() {
     let mut world = World::new();
     let held = |world: &World| world.ledger.balance(&wallet(FOUNDATION)) / OPG;
     assert_eq!(held(&world), 1_000);
-    let mut seen = Vec::new();
+    let (mut seen, mut told) = (Vec::new(), Vec::new());
     for _ in 0..8 {
-        world.next_epoch();
+        world.time_ms += 1_000;
+        let executed = world.raw_block(vec![]);
         seen.push(held(&world));
+        let released = executed.events.into_iter().filter(|event| matches!(event, Event::Released { .. }));
+        told.extend(released.zip(released_in(&world)));
     }
     // An epoch's record speaks of the state at the time of its last block.
     assert_eq!(seen, [1_000, 1_000, 1_000, 3_250, 5_500, 7_750, 10_000, 10_000]);
+    let (beneficiary, amount) = (wallet(FOUNDATION), 2_250 * OPG);
+    assert_eq!(told, vec![(Event::Released { beneficiary, amount }, (beneficiary, amount)); 4]);
     let row = world.ledger.allocations().next().unwrap();
-    assert_eq!((row.released, row.locked()), (10_000 * OPG, 0));
+    assert_eq!((row.released, row.locked(), row.next_release()), (10_000 * OPG, 0, None));
     let free = payment(FOUNDATION, 0, wallet(2), 9_000 * OPG);
     assert_eq!(world.raw_block(vec![free.bytes()]).outcomes[0].result, Ok(()));
 }

@@ -8,8 +8,8 @@ use alloy_sol_types::SolCall;
 use crypto::{Digest, PublicKey, SigningKey};
 use evm::modules::{parameters::Parameter, staking};
 use ledger::{
-    Block, Event, Executed, Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisParameter,
-    GenesisWallet, Heading, LOCKED, Ledger, OPG, Ordered, Refusal, RestoreError, Rules,
+    Block, Event, Executed, FirstTrust, Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode,
+    GenesisParameter, GenesisWallet, Heading, LOCKED, Ledger, OPG, Ordered, Refusal, RestoreError, Rules,
 };
 use protocol::{
     Action, Assurance, Bytes, Canonical as _, Chat, EpochRecord, EvmAddress, Finish, Input, List, Message, NodeId,
@@ -96,6 +96,7 @@ pub fn genesis(rules: Rules) -> Genesis {
         parameters: List::default(),
         bridged: 500 * OPG,
         rules,
+        trust: FirstTrust::default(),
     }
 }
 

@@ -34,7 +34,7 @@ pub struct NodeInit {
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  og node register --dir mine --name my-worker --from carol\n  og node register --name validator-5 --from alice --stake 20000\n\nNobody has to agree. An auditor's word on the workers of its own operator does not count: let another key operate it."
+    after_help = "Examples:\n  og node register --dir mine --name my-worker --from carol\n  og node register --name validator-5 --from alice --stake 20000 --commission 5%\n\nNobody has to agree. An auditor's word on the workers of its own operator does not count: let another key operate it."
 )]
 pub struct NodeRegister {
     /// Name of the node in the folder's network.
@@ -46,6 +46,9 @@ pub struct NodeRegister {
     /// OPG; without it, the least that its role takes.
     #[arg(long, allow_negative_numbers = true)]
     pub stake: Option<String>,
+    /// What the operator keeps of each of its rewards, before those who stake behind it share the rest: in percent, 20% at most.
+    #[arg(long, value_name = "PERCENT", default_value = "0%")]
+    pub commission: String,
 }
 
 #[derive(Args)]

@@ -1,4 +1,4 @@
-//! `og node describe | show`: what a node says of its machine, and what the registry has of a node.
+//! `og node describe | show`: what a node says of its machine, and what the registry and the staking module have of a node.
 
 use alloy_primitives::{B256, hex as digits};
 use anyhow::{Context as _, Result};
@@ -10,15 +10,16 @@ use evm::modules::{
     staking::{self, IStaking, role_of},
 };
 use ledger::address_of;
-use protocol::{Amount, Role};
+use protocol::Role;
 use serde_json::{Value, json};
 
 use super::{
+    facts,
     module::{self, Caller},
     show,
 };
 use crate::{
-    amount::opg,
+    amount::opg_of,
     cli::{Common, NodeDescribe},
     keys, node,
     remote::Remote,
@@ -81,12 +82,14 @@ pub async fn show_node(remote: &Remote, common: &Common, who: &str) -> Result<()
         "role": role_of(told.role).map(Role::word),
         "key": digits::encode(told.key),
         "endpoint": told.endpoint,
-        "stake": opg(Amount::try_from(told.stake).unwrap_or(Amount::MAX)),
+        "stake": opg_of(told.stake),
         "registered_epoch": told.registeredEpoch,
         "jailed": told.jailed,
         "tombstoned": told.tombstoned,
         "models": models,
         "capabilities": words,
+        "commission": facts::commission(remote, id).await?,
+        "facts": facts::told(remote, id).await?,
     });
     if role_of(told.role) == Some(Role::Validator) {
         said["seats"] = seated(remote, id).await?;
@@ -113,17 +116,20 @@ fn readable(word: &B256) -> String {
 }
 
 fn lines(said: &Value) -> Vec<String> {
+    let role = said["role"].as_str().and_then(Role::from_word);
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Object(_) => format!("{} in term {}", value["seats"], value["term"]),
         value => value.to_string(),
     };
-    let whole = |value: &Value| match value {
-        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(", "),
-        value => text(value),
+    let whole = |name: &str, value: &Value| match (name, value) {
+        ("facts", value) => facts::line(role, value),
+        ("commission", value) => facts::commission_line(value),
+        (_, Value::Array(values)) => values.iter().map(text).collect::<Vec<_>>().join(", "),
+        (_, value) => text(value),
     };
     let fields = said.as_object().into_iter().flatten();
-    fields.map(|(name, value)| row(&[(name, 18), (&whole(value), 0)])).collect()
+    fields.map(|(name, value)| row(&[(name, 18), (&whole(name, value), 0)])).collect()
 }
 
 #[cfg(test)]
@@ -146,6 +152,13 @@ mod tests {
     fn seats_are_told_by_the_term() {
         let told = lines(&json!({ "jailed": false, "seats": [{ "term": 3, "seats": 0 }, { "term": 5, "seats": 2 }] }));
         assert!(told[0].ends_with("false") && told[1].ends_with("0 in term 3, 2 in term 5"), "{told:?}");
+    }
+
+    #[test]
+    fn facts_are_told_as_they_concern_the_nodes_role() {
+        let facts = json!({ "reports": 9, "false_reports": 1, "slashes": 1, "lost_opg": "200" });
+        let told = lines(&json!({ "facts": facts, "role": "auditor" }));
+        assert!(told.iter().any(|line| line.ends_with("reports 9, false 1, slashes 1, lost 200 OPG")), "{told:?}");
     }
 
     #[test]

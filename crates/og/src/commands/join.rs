@@ -16,6 +16,7 @@ use serde_json::json;
 use super::{
     module::{self, Caller},
     show,
+    terms::millionths,
     wallet::base_units,
 };
 use crate::{
@@ -146,7 +147,7 @@ pub async fn register(remote: &Remote, common: &Common, options: &NodeRegister) 
         role: number_of(role),
         key: node.public_key().0.into(),
         possession: node.sign(POSSESSION_DOMAIN, &consent).0.to_vec().into(),
-        commission: 0,
+        commission: millionths(&options.commission)?,
         commissionMax: COMMISSION_MAX,
         commissionStep: COMMISSION_STEP,
         endpoint: endpoint.clone(),

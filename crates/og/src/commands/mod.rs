@@ -1,5 +1,6 @@
 //! What each verb does: a file per verb.
 
+mod allocations;
 mod audit;
 mod bridge;
 mod claim;
@@ -7,7 +8,9 @@ mod compile;
 mod deploy;
 mod describe;
 pub mod facilitator;
+mod facts;
 mod faucet;
+mod governance;
 mod infer;
 mod join;
 mod kept;
@@ -111,6 +114,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Pay(options) => pay::run(&Remote::new(&common), &common, &options).await,
         Verb::Facilitator(command) => facilitator::run(&common, command).await.map(done),
         Verb::Stake(command) => stake::run(&Remote::new(&common), &common, command).await.map(done),
+        Verb::Governance(command) => governance::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Revenue(options) => revenue::run(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Faucet(options) => faucet::run(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Bridge(command) => bridge::run(&Remote::new(&common), &common, command).await.map(done),

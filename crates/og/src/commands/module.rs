@@ -7,10 +7,10 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, hex as digits};
 use alloy_sol_types::SolCall;
 use anyhow::{Context as _, Result, anyhow};
-use crypto::SigningKey;
+use crypto::{PublicKey, SigningKey};
 use evm::modules::Module;
 use ledger::address_of;
-use network::{JsonRpc, RpcError, Sender};
+use network::{JsonRpc, LedgerClient, RpcError, Sender, quantity};
 use protocol::{
     Action, Amount, Bytes, Digest, EvmAddress,
     transaction::{self, CALL_BYTES_MAX},
@@ -24,8 +24,9 @@ use super::{
 };
 use crate::{amount::opg, cli::Common, keys, remote::Remote};
 
-/// How long a wallet's transaction may take into a block.
+/// How long a call may take into a block, and how often it is looked for.
 const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Who calls: the account of a key, whose calls cost no fee, or a wallet, which pays for its gas.
 pub(super) enum Caller {
@@ -81,7 +82,7 @@ impl Sent {
     }
 }
 
-/// Calls a method that changes something. An account's call is in a validator's pool by then, a wallet's in a block.
+/// Calls a method that changes something. It is in a block by then, and whoever asks next is told of a state that has it.
 pub(super) async fn send<C: SolCall>(
     remote: &Remote,
     module: &Module,
@@ -94,9 +95,18 @@ pub(super) async fn send<C: SolCall>(
     let transaction = match caller {
         Caller::Account(key) => {
             let input = Bytes::<CALL_BYTES_MAX>::new(input)?;
-            let sender = Sender::new(remote.ledger()?, key, remote.network()?.chain_id);
+            let (ledger, public) = (remote.ledger()?, key.public_key());
+            let sender = Sender::new(ledger.clone(), key, remote.network()?.chain_id);
             let module = EvmAddress(module.address.into_array());
-            sender.send(Action::Call(transaction::Call { module, value, input })).await?.to_string()
+            let id = sender.send(Action::Call(transaction::Call { module, value, input })).await?;
+            let unseen = || {
+                format!(
+                    "transaction {id} was sent and is seen in no block; hint: it may still come, look before sending it again"
+                )
+            };
+            let executed = tokio::time::timeout(PATIENCE, executed(remote, &ledger, &public)).await;
+            executed.with_context(unseen)?.with_context(unseen)?;
+            id.to_string()
         }
         Caller::Wallet(key) => {
             let url = remote.network()?.ethereum_urls().into_iter().next().context("the network has no validator")?;
@@ -109,6 +119,23 @@ pub(super) async fn send<C: SolCall>(
         }
     };
     Ok(Sent { method: C::SIGNATURE.split('(').next().unwrap_or_default(), from, transaction })
+}
+
+/// Resolves once all that a key has sent so far is executed, and shows in what is asked of modules.
+async fn executed(remote: &Remote, ledger: &LedgerClient, key: &PublicKey) -> Result<()> {
+    let next = ledger.account(key).await?.nonce;
+    let height = loop {
+        let progress = ledger.progress(key).await?;
+        if progress.executed >= next {
+            break progress.height;
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    // A block's state is shown a moment after its native transactions are executed, and another validator may be a block behind.
+    while self::height(remote).await? < height {
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 /// What a method that only reads returns now.
@@ -125,20 +152,31 @@ pub(super) async fn tried<C: SolCall>(remote: &Remote, module: &Module, from: Ad
 
 /// What the module would answer now.
 async fn ask(remote: &Remote, module: &Module, from: Address, value: Amount, input: &[u8]) -> Result<Vec<u8>> {
-    let urls = remote.network()?.ethereum_urls();
     let call = json!([{
         "from": from.to_string(), "to": module.address.to_string(),
         "value": format!("{value:#x}"), "input": format!("0x{}", digits::encode(input)),
     }, "latest"]);
+    read(module, from, value, answer(remote, "eth_call", &call).await?)
+}
+
+/// What the first validator answers that can be reached.
+pub(super) async fn answer(remote: &Remote, method: &'static str, params: &Value) -> Result<Result<Value, RpcError>> {
     let mut last = None;
-    for url in urls {
-        match JsonRpc::new(remote.client.clone(), url).ask("eth_call", call.clone()).await {
+    for url in remote.network()?.ethereum_urls() {
+        match JsonRpc::new(remote.client.clone(), url).ask(method, params.clone()).await {
             Err(RpcError::Network(error)) => last = Some(error),
-            answer => return read(module, from, value, answer),
+            answer => return Ok(answer),
         }
     }
     let unreachable = "no validator answers; hint: og devnet";
     Err(last.map_or_else(|| anyhow!(unreachable), |error| anyhow::Error::new(error).context(unreachable)))
+}
+
+/// The newest block whose state modules are asked of: the ledger's height is its number.
+pub(super) async fn height(remote: &Remote) -> Result<u64> {
+    let told = answer(remote, "eth_blockNumber", &json!([])).await??;
+    let height = quantity(&told).and_then(|height| u64::try_from(height).ok());
+    height.context("a validator's answer is no height")
 }
 
 fn read(module: &Module, from: Address, value: Amount, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {

@@ -11,6 +11,7 @@ use evm::modules::{
     IModule, SystemError,
     bridge::IBridge,
     explain,
+    governance::IGovernance,
     opg::IOPG,
     registry::IRegistry,
     seats::ISeats,
@@ -195,6 +196,51 @@ static ROWS: &[Row] = &[
     ),
     row::<ISeats::TermUndecided>("the seats of term {0} are not decided yet, those of {1} are", "ask again next term"),
     row::<ISeats::TermForgotten>("the seats of term {0} are not remembered, those of {1} are", "a later term"),
+    // What is decided by votes.
+    row::<IGovernance::ActionCount>(
+        "{0} things to do are proposed, 1 to {1} expected",
+        "another proposal for the rest",
+    ),
+    row::<IGovernance::ActionUnknown>("nothing that votes can do is of kind {0}", VERSIONS),
+    row::<IGovernance::ActionMalformed>("what is proposed of kind {0} says too much or too little", VERSIONS),
+    row::<IGovernance::TooFewVotes>(
+        "{0} has the votes of {1 OPG}, and {2 OPG} are needed to propose",
+        "og stake delegate gives votes from the next second on, and og governance delegate those of others",
+    ),
+    row::<IGovernance::ProposalOpen>(
+        "proposal {0} is of the same proposer and open still",
+        "og governance show says when its voting ends; og governance cancel takes back what has not begun",
+    ),
+    row::<IGovernance::ProposalUnknown>("there is no proposal {0}", "og governance list names those that are there"),
+    row::<IGovernance::ProposalState>(
+        "proposal {0} is elsewhere in its life",
+        "og governance show says where, and what comes when",
+    ),
+    row::<IGovernance::ProposerOnly>("only {1} takes back what it proposed, and {0} asks", "--from names its key"),
+    row::<IGovernance::SupportUnknown>("{0} is no vote", VERSIONS),
+    row::<IGovernance::VotedAlready>("{0} has voted on proposal {1} already", "a vote is cast once and stays"),
+    row::<IGovernance::NoVotes>(
+        "{0} had no votes when the voting began",
+        "og governance votes says who has them; what is staked now votes on later proposals",
+    ),
+    row::<IGovernance::VendorUnknown>("{0} is no vendor that the protocol knows", VERSIONS),
+    row::<IGovernance::NotTrusted>(
+        "{0} is not trusted, so that this cannot be taken back",
+        "og governance trust says what is",
+    ),
+    row::<IGovernance::UpgradeTooSoon>(
+        "new rules from height {0} come too soon, {1} or later expected",
+        "--rules with that height and some more, for the blocks until the proposal is in one",
+    ),
+    row::<IGovernance::UpgradeInForce>(
+        "the rules {0} are in force since height {1}",
+        "what is in force is neither moved nor taken back; other rules can change it",
+    ),
+    row::<IGovernance::UpgradeUnknown>("no rules {0} are scheduled", "og governance trust says which are"),
+    row::<IGovernance::GuardianOnly>(
+        "only the guardian {1} revokes at once, and {0} asks",
+        "--from names its key; anybody with votes proposes it: og governance propose --revoke-vendor",
+    ),
     // The bridge, at its both ends.
     row::<ISettlement::NothingToSend>("nothing would be sent", "an amount above 0"),
     row::<IBridge::InvalidReceiver>("{0} is nobody who can receive OPG on Base", "--to names an address of somebody"),
@@ -374,6 +420,7 @@ mod tests {
             ISeats::ISeatsErrors::SELECTORS,
             IBridge::IBridgeErrors::SELECTORS,
             ISettlement::ISettlementErrors::SELECTORS,
+            IGovernance::IGovernanceErrors::SELECTORS,
         ]);
         let rows: BTreeSet<[u8; 4]> = ROWS.iter().map(|row| row.selector).collect();
         assert_eq!(rows.len(), ROWS.len(), "a row is there twice");

@@ -63,8 +63,14 @@ const fn symbol(unit: Unit) -> &'static str {
 pub(super) fn share(text: &str) -> Result<(&str, u32)> {
     let told = || format!("{text:?} is no share; hint: who and how much, as in bob=12.5%");
     let (who, share) = text.rsplit_once('=').filter(|(who, _)| !who.is_empty()).with_context(told)?;
-    let millionths = amount::read(share.strip_suffix('%').with_context(told)?, PERCENT_DECIMALS, "percent")?;
-    Ok((who, u32::try_from(millionths).with_context(told)?))
+    Ok((who, millionths(share).ok().with_context(told)?))
+}
+
+/// A share in percent, as in `12.5%`, in millionths.
+pub(super) fn millionths(text: &str) -> Result<u32> {
+    let told = || format!("{text:?} is no share; hint: a number and %, as in 12.5%");
+    let millionths = amount::read(text.strip_suffix('%').with_context(told)?, PERCENT_DECIMALS, "percent")?;
+    u32::try_from(millionths).with_context(told)
 }
 
 /// What the registry tells of a model, with amounts in base units. A model of which nothing but a name was said has no price there.
@@ -230,6 +236,15 @@ mod tests {
         }
         for text in ["bob", "bob=", "bob=%", "=5%", "bob=5", "bob=0.00001%", "bob=-1%", "bob=999999999%"] {
             let refused = share(text).unwrap_err().to_string();
+            assert!(refused.contains("hint: "), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_commission_is_a_percentage_and_nothing_else() {
+        assert_eq!((millionths("5%").unwrap(), millionths("0%").unwrap()), (50_000, 0));
+        for text in ["5", "%", "", "five%", "0.00001%", "999999999%"] {
+            let refused = format!("{:#}", millionths(text).unwrap_err());
             assert!(refused.contains("hint: "), "{text}: {refused}");
         }
     }

@@ -1,4 +1,5 @@
-//! `og wallet show | owed | pay | home`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`.
+//! `og wallet show | owed | pay | home`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`, whose the supply is in
+//! `allocations`.
 
 use alloy_primitives::{Address, U256};
 use anyhow::{Context as _, Result, ensure};
@@ -10,7 +11,7 @@ use protocol::{Action, Amount, Beneficiary, EvmAddress, transaction::NameHome};
 use serde_json::{Value, json};
 
 use super::{
-    limits,
+    allocations, limits,
     module::{self, Caller},
     pay, show,
 };
@@ -32,6 +33,7 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Resu
         cli::Wallet::Withdraw(options) => pay::withdraw::run(remote, common, &options).await,
         cli::Wallet::Limits => limits::list(remote, common),
         cli::Wallet::Approve(options) => limits::approve(remote, common, &options).await,
+        cli::Wallet::Allocations => allocations::list(remote, common).await,
         cli::Wallet::Pay { from, to, amount } => pay(remote, common, &from, &to, &amount).await,
         cli::Wallet::Home { base, key } => home(remote, common, base.as_deref(), &key).await,
     }
@@ -113,15 +115,10 @@ async fn home(remote: &Remote, common: &Common, base: Option<&str>, key: &str) -
 /// An address behind 0x, a public key, the name of a key in the folder, or an address that its key signs for as wallets do
 /// (`NAME/INDEX`, `@FILE`).
 pub(super) fn beneficiary(remote: &Remote, who: &str) -> Result<Beneficiary> {
-    if let Some(digits) = who.strip_prefix("0x") {
-        let bytes = crypto::digest::read_hex(digits);
-        return bytes
-            .map(|bytes| Beneficiary::Wallet(EvmAddress(bytes)))
-            .with_context(|| format!("{who:?} is no address; hint: 0x and 40 hexadecimal digits"));
+    if let Some(named) = keys::beneficiary(who) {
+        return Ok(named);
     }
-    if let Some(key) = PublicKey::from_hex(who) {
-        return Ok(Beneficiary::Key(key));
-    }
+    ensure!(!who.starts_with("0x"), "{who:?} is no address; hint: 0x and 40 hexadecimal digits");
     if who.contains('/') || who.starts_with('@') {
         return Ok(Beneficiary::Wallet(EvmAddress(keys::signer(&remote.home, who)?.address().into_array())));
     }
@@ -132,12 +129,9 @@ pub(super) fn beneficiary(remote: &Remote, who: &str) -> Result<Beneficiary> {
     PublicKey::from_hex(&file.public_key).context("a key file holds no public key").map(Beneficiary::Key)
 }
 
-/// The address on the ledger of whoever is named so.
+/// The account on the ledger of whoever is named so.
 pub(super) fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
-    Ok(match beneficiary(remote, who)? {
-        Beneficiary::Wallet(address) => address,
-        Beneficiary::Key(key) => address_of(&key),
-    })
+    beneficiary(remote, who).map(|whom| keys::account_of(&whom))
 }
 
 pub(super) fn written(address: &EvmAddress) -> String {

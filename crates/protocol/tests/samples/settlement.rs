@@ -1,10 +1,11 @@
-//! Samples of what the ledger tells Base, of what gateways owe, and of accounts.
+//! Samples of what the ledger tells Base, of what gateways owe, of allocations, and of accounts.
 
 use crypto::threshold::{GroupKey, GroupSignature};
 use protocol::{
-    AccountProof, BridgeRecord, Burn, CertifiedRotation, Digest, DuesRecord, EvmAccount, EvmAddress, EvmRecord,
-    EvmWord, KeyRotation, List, Payout, PayoutKind, SettlementRecord, ShareRecord, SlotProof, Version,
+    AccountProof, AllocationRecord, BridgeRecord, Burn, CertifiedRotation, Digest, DuesRecord, EvmAccount, EvmAddress,
+    EvmRecord, EvmWord, KeyRotation, List, Payout, PayoutKind, SettlementRecord, ShareRecord, SlotProof, Text, Version,
     bundle::{StateProof, SumStep},
+    service::GatewayCredit,
     settled::{ProvenPayout, ProvenSettlement},
 };
 
@@ -22,7 +23,9 @@ pub fn kinds() -> Vec<Kind> {
         plain("burn", vec![("plain", burn())]),
         plain("bridge_record", vec![("plain", bridge())]),
         plain("dues_record", vec![("plain", dues())]),
+        plain("gateway_credit", vec![("plain", GatewayCredit { open: 70, limit: 100 })]),
         plain("share_record", vec![("plain", share())]),
+        plain("allocation_record", vec![("plain", allocation())]),
         plain("proven_settlement", vec![("plain", proven_settlement())]),
         plain("proven_payout", vec![("plain", proven_payout())]),
         plain("account_proof", vec![("slot", account_proof(true)), ("nobody", account_proof(false))]),
@@ -66,11 +69,24 @@ fn bridge() -> BridgeRecord {
 }
 
 fn dues() -> DuesRecord {
-    DuesRecord { gateway: digest("gateway"), due: 70, paid: 30, payments: 2, punished_until: 0 }
+    DuesRecord { gateway: digest("gateway"), charged: 100, due: 70, paid: 30, held: 5, payments: 2, punished_until: 0 }
 }
 
 fn share() -> ShareRecord {
     ShareRecord { gateway: digest("gateway"), payee: EvmAddress([0x44; 20]), old: 70, fresh: 30, since: 9 }
+}
+
+fn allocation() -> AllocationRecord {
+    AllocationRecord {
+        beneficiary: EvmAddress([0x66; 20]),
+        name: Text::new("ecosystem").unwrap(),
+        amount: 400_000_000_000_000_000_000_000_000,
+        first: 40_000_000_000_000_000_000_000_000,
+        released: 41_000_000_000_000_000_000_000_000,
+        start_ms: 1_776_729_600_000,
+        cliff_ms: 0,
+        length_ms: 157_784_760_000,
+    }
 }
 
 fn proof() -> StateProof {

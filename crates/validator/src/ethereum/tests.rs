@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
+use evm::{StateRead, modules};
 use k256::ecdsa::SigningKey;
-use ledger::{GenesisWallet, Ledger, OPG};
-use protocol::List;
+use ledger::{GenesisWallet, Heading, Ledger, OPG};
+use protocol::{List, Role};
 
 use super::*;
 use crate::story;
@@ -128,4 +129,78 @@ fn what_another_node_shows_is_read_only_where_it_is_not_known() {
     ethereum.admit(&known).unwrap();
     let read = ethereum.read_unknown(&[known.raw(), unknown.raw(), b"nothing"]);
     assert!(matches!(&read[..], [Ordered::Ethereum(read), Ordered::Unreadable(_)] if read.hash() == unknown.hash()));
+}
+
+/// A block a fifth of a second, with one payment each.
+fn executed(ethereum: &Ethereum, ledger: &mut Ledger, height: u64) -> Ran {
+    let proposer = story::key(Role::Validator, 0).public_key();
+    let heading = Heading { height, time_ms: story::START_MS + 200 * height, proposer };
+    let read = ethereum.read(&[&payment(ethereum, height - 1, 1_000_000_000).raw()[..]]);
+    let ran = ledger.begin(heading, read).unwrap().unwrap().run();
+    ethereum.publish(&ran);
+    ledger.finish(ran.clone());
+    ran
+}
+
+/// What blocks change: by wallets, by fees, by the ledger's own deeds.
+fn sample(state: &dyn StateRead) -> Vec<U256> {
+    let wallet = Address::from_public_key(key().verifying_key());
+    let proposer = Address::from(ledger::address_of(&story::key(Role::Validator, 0).public_key()).0);
+    let staking = modules::staking::ADDRESS;
+    let mut told = Vec::new();
+    for address in [wallet, Address::repeat_byte(0x77), proposer, staking] {
+        let account = state.account(&address).unwrap().unwrap_or_default();
+        told.extend([U256::from(account.nonce), account.balance]);
+    }
+    let slots = (0..32).map(|slot| (staking, U256::from(slot))).chain([(modules::opg::ADDRESS, modules::opg::BURNED)]);
+    told.extend(slots.map(|(address, slot)| state.slot(&address, &slot).unwrap()));
+    told
+}
+
+/// All states up to a block are as they were, also those before the blocks' transactions.
+fn check(ethereum: &Ethereum, all: &[Ran], numbers: Range<u64>) {
+    for number in numbers {
+        let was = &all[usize::try_from(number).unwrap() - 1];
+        let (before, after) = (ethereum.view.state_before(number).unwrap(), ethereum.view.state(number).unwrap());
+        assert_eq!(sample(&*before), sample(&was.before().world), "before {number}");
+        assert_eq!(sample(&*after), sample(&was.after().world), "after {number}");
+    }
+}
+
+#[test]
+fn states_of_old_blocks_are_told_as_they_were_after_a_restart_and_until_the_blocks_are_removed() {
+    const BLOCKS: u64 = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let ethereum = begun(&folder);
+    let mut ledger = Ledger::new(&with_wallet(story::genesis())).unwrap();
+    let all: Vec<Ran> = (1..=BLOCKS).map(|height| executed(&ethereum, &mut ledger, height)).collect();
+    let is_paid = |ran: &Ran| ran.block().is_some_and(|block| block.receipts.iter().any(|one| one.gas_used > 0));
+    assert!(all.iter().all(is_paid));
+    let index = ethereum.view.index().unwrap().clone();
+    index.store().commit_blocking(Vec::new()).unwrap();
+    check(&ethereum, &all, 1..BLOCKS + 1);
+
+    // The snapshot is one of an epoch's end, in which the ledger has acted since the newest block.
+    let snapshot = ledger.snapshot().unwrap();
+    let header = index.header(snapshot.height()).unwrap().unwrap();
+    let head = Head { world: snapshot.world().clone(), header };
+    let block = block_of(&head, Some(&index)).unwrap().unwrap();
+    let (chain, waiting) = (*ethereum.view.chain(), Arc::new(Waiting::default()));
+    let again = Ethereum::new(chain, &head, block, Some(index.clone()), Some(64), waiting).unwrap();
+    let newest = snapshot.height();
+    check(&again, &all, 1..newest + 1);
+    for ran in &all[usize::try_from(newest).unwrap()..] {
+        again.publish(ran);
+    }
+    check(&again, &all, 1..BLOCKS + 1);
+
+    for _ in 0..BLOCKS.div_ceil(REMOVED_AT_ONCE) {
+        again.remove_old(BLOCKS, newest);
+        index.store().commit_blocking(Vec::new()).unwrap();
+    }
+    let oldest = BLOCKS - 63;
+    let refused = again.view.state(oldest - 1).map(|_| ()).unwrap_err();
+    assert_eq!(refused, NodeError::StateGone { asked: oldest - 1, oldest });
+    assert_eq!(again.view.header(oldest - 1).unwrap_err(), NodeError::BlockGone { asked: oldest - 1, oldest });
+    check(&again, &all, oldest..BLOCKS + 1);
 }

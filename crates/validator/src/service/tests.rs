@@ -2,9 +2,10 @@
 
 use std::{net::TcpListener, path::Path};
 
-use network::NetworkError;
+use ledger::GenesisAllocation;
+use network::{LedgerClient, NetworkError};
 use protocol::{
-    AccountProof, Action, Canonical as _, EvmAddress, EvmRecord, EvmWord, Transaction, transaction::Transfer,
+    AccountProof, Action, Canonical as _, EvmAddress, EvmRecord, EvmWord, List, Transaction, transaction::Transfer,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -163,6 +164,40 @@ async fn the_genesis_is_handed_to_whoever_joins() {
     let folder = tempfile::tempdir().unwrap();
     let (validator, genesis) = started(folder.path()).await;
     assert_eq!(get(&validator, "genesis").await.unwrap(), genesis.encode());
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn allocations_are_told_with_what_came_free_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = alone(folder.path());
+    let allocation = GenesisAllocation {
+        name: Text::new("airdrop").unwrap(),
+        beneficiary: EvmAddress([9; 20]),
+        amount: 1_000,
+        first_share: 500_000,
+        cliff_ms: 0,
+        length_ms: u64::MAX,
+    };
+    let allocations = List::new(vec![allocation.clone()]).unwrap();
+    let config = Config { genesis: Genesis { allocations, ..config.genesis }, ..config };
+    let (validator, genesis) = begun(config).await;
+    let client = LedgerClient::new(Client::default(), &[validator.url()]);
+    assert_eq!(client.allocations().await.unwrap(), [allocation.record(genesis.time_ms)]);
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_told_how_far_what_a_key_signed_is_executed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, _) = started(folder.path()).await;
+    let key = key(Role::Validator, 0).public_key();
+    let told = LedgerClient::new(Client::default(), &[validator.url()]).progress(&key).await.unwrap();
+    let (height, nonce) = {
+        let ledger = validator.node().ledger();
+        (ledger.height(), ledger.nonce(&key))
+    };
+    assert!((3..=height).contains(&told.height) && told.executed <= nonce, "{told:?}");
     validator.stop().await;
 }
 

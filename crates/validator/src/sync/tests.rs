@@ -153,6 +153,7 @@ fn genesis() -> ledger::Genesis {
         bridged: 0,
         rules: ledger::Rules::default(),
         parameters: protocol::List::default(),
+        trust: ledger::FirstTrust::default(),
     }
 }
 

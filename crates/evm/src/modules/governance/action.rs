@@ -9,9 +9,9 @@ use crate::modules::layout::List;
 use crate::modules::parameters::{self, IParameters, Parameter, must_fit};
 use crate::modules::{Frame, Stop};
 
-/// One thing to do.
+/// One thing to do. New rules hold from their height, or from where their notice ends if that comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub enum Action {
     SetParameter { name: B256, value: U256 },
     AcceptMeasurement { measurement: B256, vendor: Vendor },
     RevokeMeasurement { measurement: B256 },
@@ -23,8 +23,28 @@ pub(super) enum Action {
 }
 
 impl Action {
+    /// What the interface says, if it is a thing to do.
+    pub fn known(action: &IGovernance::Action) -> Option<Self> {
+        Self::read(action).ok()
+    }
+
+    /// As the interface says it.
+    pub fn written(&self) -> IGovernance::Action {
+        let (kind, subject, value) = match *self {
+            Self::SetParameter { name, value } => (1, name, value),
+            Self::AcceptMeasurement { measurement, vendor } => (2, measurement, U256::from(vendor.number())),
+            Self::RevokeMeasurement { measurement } => (3, measurement, U256::ZERO),
+            Self::AcceptVendor(vendor) => (4, B256::ZERO, U256::from(vendor.number())),
+            Self::RevokeVendor(vendor) => (5, B256::ZERO, U256::from(vendor.number())),
+            Self::Upgrade { rules, height } => (6, rules, height),
+            Self::CancelUpgrade { rules } => (6, rules, U256::ZERO),
+            Self::SetGuardian(guardian) => (7, guardian.into_word(), U256::ZERO),
+        };
+        IGovernance::Action { kind, subject, value }
+    }
+
     /// Reads what the interface says, strictly.
-    pub fn read(action: &IGovernance::Action) -> Result<Self, Stop> {
+    pub(super) fn read(action: &IGovernance::Action) -> Result<Self, Stop> {
         let (kind, subject, value) = (action.kind, action.subject, action.value);
         let malformed = || Stop::revert(&IGovernance::ActionMalformed { kind });
         let read = match kind {
@@ -53,11 +73,22 @@ impl Action {
         if let Self::SetParameter { name, value } = self { Some((*name, *value)) } else { None }
     }
 
+    /// Refuses what may not be proposed: new rules without their notice, and what could not be done as things are.
+    pub(super) fn check_proposed(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+        if let Self::Upgrade { height, .. } = *self {
+            let least = least_height(frame)?;
+            if height < least {
+                return Err(Stop::revert(&IGovernance::UpgradeTooSoon { height, least }));
+            }
+        }
+        self.check(frame)
+    }
+
     /// Refuses what could not be done as things are.
-    pub fn check(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+    fn check(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
         match self {
             Self::SetParameter { name, value } => named(*name)?.check(*value).map(|_| ()),
-            Self::Upgrade { rules, height } => check_upgrade(frame, *rules, *height),
+            Self::Upgrade { rules, .. } => must_not_be_in_force(frame, *rules),
             Self::CancelUpgrade { rules } => must_be_ahead(frame, *rules).map(|_| ()),
             Self::RevokeMeasurement { measurement } => trust::must_be_accepted(frame, *measurement),
             Self::RevokeVendor(vendor) => trust::vendor_must_be_accepted(frame, *vendor),
@@ -66,7 +97,7 @@ impl Action {
     }
 
     /// Does it.
-    pub fn apply(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+    pub(super) fn apply(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
         self.check(frame)?;
         match self {
             Self::SetParameter { name, value } => named(*name)?.set(frame, *value),
@@ -93,17 +124,17 @@ fn named(name: B256) -> Result<&'static Parameter, Stop> {
     Parameter::named(name).ok_or_else(|| Stop::revert(&IParameters::ParameterUnknown { name }))
 }
 
-/// New rules need notice, so that everybody who runs a node can bring theirs along.
-fn check_upgrade(frame: &mut Frame<'_>, rules: B256, height: U256) -> Result<(), Stop> {
+/// The first height that new rules may have now: they need notice, so that everybody who runs a node can bring theirs along.
+fn least_height(frame: &mut Frame<'_>) -> Result<U256, Stop> {
     let notice = parameters::UPGRADE_NOTICE.value(frame)?;
-    let least = frame.number().saturating_add(U256::from(notice));
-    if height < least {
-        return Err(Stop::revert(&IGovernance::UpgradeTooSoon { height, least }));
-    }
+    Ok(frame.number().saturating_add(U256::from(notice)))
+}
+
+fn must_not_be_in_force(frame: &mut Frame<'_>, rules: B256) -> Result<(), Stop> {
     let slot = frame.mapping(slots::UPGRADES, rules)?;
-    let before = frame.load(slot)?;
-    if !before.is_zero() && before <= frame.number() {
-        return Err(Stop::revert(&IGovernance::UpgradeInForce { rules, height: before }));
+    let height = frame.load(slot)?;
+    if !height.is_zero() && height <= frame.number() {
+        return Err(Stop::revert(&IGovernance::UpgradeInForce { rules, height }));
     }
     Ok(())
 }
@@ -121,7 +152,10 @@ fn must_be_ahead(frame: &mut Frame<'_>, rules: B256) -> Result<U256, Stop> {
     Ok(slot)
 }
 
-fn schedule(frame: &mut Frame<'_>, rules: B256, height: U256) -> Result<(), Stop> {
+/// From the height that was asked for, or from the least there is now: blocks have no length in time, and whoever makes them faster
+/// than was thought only puts off what was decided, by no more than the notice.
+fn schedule(frame: &mut Frame<'_>, rules: B256, asked: U256) -> Result<(), Stop> {
+    let height = asked.max(least_height(frame)?);
     let slot = frame.mapping(slots::UPGRADES, rules)?;
     let list = List(slots::UPGRADE_LIST);
     let known = list.page(frame, U256::ZERO, U256::MAX)?;

@@ -27,7 +27,7 @@ fn propose(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     check_text(&call.description, DESCRIPTION_BYTES_MAX)?;
     may_propose(frame)?;
     for action in read_all(frame, &call.actions)? {
-        action.check(frame)?;
+        action.check_proposed(frame)?;
     }
     let id = frame.load(slots::COUNT)?.saturating_add(U256::ONE);
     frame.store(slots::COUNT, id)?;

@@ -55,8 +55,23 @@ impl Vendor {
         }
     }
 
+    /// As people call them.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AwsNitro => "aws-nitro",
+            Self::AmdSevSnp => "amd-sev-snp",
+            Self::IntelTdx => "intel-tdx",
+            Self::Nvidia => "nvidia",
+        }
+    }
+
+    /// The vendor of this number.
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|vendor| vendor.number() == number)
+    }
+
     pub(super) fn numbered(number: U256) -> Result<Self, Stop> {
-        let found = Self::ALL.iter().copied().find(|vendor| U256::from(vendor.number()) == number);
+        let found = u8::try_from(number).ok().and_then(Self::of_number);
         found.ok_or_else(|| Stop::revert(&IGovernance::VendorUnknown { vendor: number }))
     }
 }

@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolEvent as _;
 
 use super::bond::hold;
+use super::collect::take_free;
 use super::facts::count_loss;
 use super::jail::if_too_little_is_its_own;
 use super::records::{Change, Node, Position, Totals, current_term};
@@ -41,19 +42,15 @@ impl SystemCall for PutUp {
     fn run(&self, frame: &mut Frame<'_>) -> Result<u128, Stop> {
         frame.within(ADDRESS, |frame| {
             let node = Node::get(frame, self.node)?;
-            let mut position = Position::get(frame, node.operator, node.id)?;
-            let mut pool = node.pool(frame)?;
-            let free = position.free(current_term(frame)?);
-            if pool.worth(free) < self.coins {
-                let (coins, needed) = (U256::from(pool.worth(free)), U256::from(self.coins));
+            let term = current_term(frame)?;
+            let free = Position::get(frame, node.operator, node.id)?.free(term);
+            let free = node.pool(frame)?.worth(free);
+            if free < self.coins {
+                let (coins, needed) = (U256::from(free), U256::from(self.coins));
                 return Err(Stop::revert(&IStaking::StakeTooSmall { coins, needed }));
             }
-            let shares = pool.shares_for(self.coins).min(free);
-            let coins = pool.leave(shares);
-            node.set_pool(frame, pool)?;
+            let coins = take_free(frame, &node, term, self.coins)?;
             Totals::change_stake(frame, Change::Down(coins), Change::None)?;
-            let (operator, after) = (node.operator, position.shares.saturating_sub(shares));
-            hold(frame, &node, operator, &mut position, after)?;
             node.change_bonds(frame, Change::Up(coins))?;
             frame.log(IStaking::Bonded { node: node.id, coins: U256::from(coins) }.encode_log_data())?;
             Ok(coins)

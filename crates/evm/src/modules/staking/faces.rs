@@ -125,8 +125,8 @@ fn unbonding(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let end = first.saturating_add(call.count.saturating_to()).min(queue.end);
     let told: Vec<_> = (first..end)
         .map(|number| {
-            let Waiting { node, shares, begun } = queue.entry(frame, number)?;
-            let bucket = Bucket::get(frame, node, begun)?;
+            let Waiting { node, shares, begun, is_own } = queue.entry(frame, number)?;
+            let bucket = Bucket::get(frame, node, begun, is_own)?;
             let coins = U256::from(bucket.pool.worth(shares));
             Ok(IStaking::Unbonding { node, coins, begunTerm: begun, releaseTerm: bucket.release })
         })

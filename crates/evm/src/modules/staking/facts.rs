@@ -1,6 +1,6 @@
 //! What is known of a node's work, counted for whoever thinks of trusting it.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 
 use super::records::Node;
 use super::{ADDRESS, IStaking, Offence};
@@ -11,11 +11,14 @@ use crate::modules::{Frame, Stop, SystemCall};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Observe {
     pub node: B256,
-    /// What it was expected to sign, and signed or missed.
-    pub signed: u64,
+    /// Blocks that a validator proposed, and those that it missed to its part of them.
+    pub proposed: u64,
     pub missed: u64,
+    /// Of a worker's receipts: reports that they hold, and receipts that fell.
     pub audits_passed: u64,
     pub audits_failed: u64,
+    /// An auditor's reports that receipts hold.
+    pub reports: u64,
 }
 
 impl SystemCall for Observe {
@@ -23,20 +26,28 @@ impl SystemCall for Observe {
 
     fn run(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
         frame.within(ADDRESS, |frame| {
-            let slot = Node::get(frame, self.node)?.work();
-            let mut word = Reader(frame.load(slot)?);
-            let after = Writer::default()
-                .u64(word.u64().saturating_add(self.signed))
-                .u64(word.u64().saturating_add(self.missed))
-                .u64(word.u64().saturating_add(self.audits_passed))
-                .u64(word.u64().saturating_add(self.audits_failed));
-            frame.store(slot, after.word())
+            let node = Node::get(frame, self.node)?;
+            let work = [self.proposed, self.missed, self.audits_passed, self.audits_failed];
+            count(frame, node.work(), work)?;
+            count(frame, node.reports(), [self.reports, 0, 0, 0])
         })
     }
 }
 
+/// Adds to the four counters of a slot; one to which nothing is added is left alone.
+fn count(frame: &mut Frame<'_>, slot: U256, more: [u64; 4]) -> Result<(), Stop> {
+    if more == [0; 4] {
+        return Ok(());
+    }
+    let mut word = Reader(frame.load(slot)?);
+    let add = |after: Writer, more: u64| after.u64(word.u64().saturating_add(more));
+    let after = more.into_iter().fold(Writer::default(), add);
+    frame.store(slot, after.word())
+}
+
 /// Counts an offence and what it cost.
 pub(super) fn count_offence(frame: &mut Frame<'_>, node: &Node, offence: Offence, taken: u128) -> Result<(), Stop> {
+    count(frame, node.reports(), [0, u64::from(offence == Offence::FalseAudit), 0, 0])?;
     let mut word = Reader(frame.load(node.faults())?);
     let refuted = u64::from(offence == Offence::RefutedReceipt);
     let after = Writer::default()
@@ -56,13 +67,16 @@ pub(super) fn count_loss(frame: &mut Frame<'_>, node: &Node, lost: u128) -> Resu
 pub(super) fn facts(frame: &mut Frame<'_>, node: &Node) -> Result<IStaking::Facts, Stop> {
     let mut work = Reader(frame.load(node.work())?);
     let mut faults = Reader(frame.load(node.faults())?);
+    let mut reports = Reader(frame.load(node.reports())?);
     Ok(IStaking::Facts {
-        signed: work.u64(),
+        proposed: work.u64(),
         missed: work.u64(),
         auditsPassed: work.u64(),
         auditsFailed: work.u64(),
         refuted: faults.u64(),
         slashes: faults.u64(),
-        slashed: alloy_primitives::U256::from(faults.u128()),
+        slashed: U256::from(faults.u128()),
+        reports: reports.u64(),
+        falseReports: reports.u64(),
     })
 }

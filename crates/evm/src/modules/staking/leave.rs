@@ -18,7 +18,8 @@ fn undelegate(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let (delegator, mut node) = (frame.caller(), Node::get(frame, call.node)?);
     let term = current_term(frame)?;
     let (shares, coins) = unbond(frame, &mut node, delegator, call.coins)?;
-    let mut bucket = Bucket::get(frame, node.id, term)?;
+    let is_own = delegator == node.operator;
+    let mut bucket = Bucket::get(frame, node.id, term, is_own)?;
     if bucket.release == 0 {
         bucket.release = term.saturating_add(parameters::UNBONDING_TERMS.small(frame)?);
     }
@@ -26,7 +27,7 @@ fn undelegate(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let entry = bucket.pool.enter(coins).ok_or_else(closed)?;
     bucket.save(frame)?;
     Totals::change_stake(frame, Change::None, Change::Up(coins))?;
-    wait(frame, delegator, Waiting { node: node.id, shares: entry, begun: term })?;
+    wait(frame, delegator, Waiting { node: node.id, shares: entry, begun: term, is_own })?;
     let (node, moved, shares) = (node.id, U256::from(coins), U256::from(shares));
     let release = bucket.release;
     let event = IStaking::Undelegated { delegator, node, coins: moved, shares, releaseTerm: release };
@@ -95,7 +96,7 @@ fn withdraw(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let mut coins = 0_u128;
     while queue.first < end {
         let entry = queue.entry(frame, queue.first)?;
-        let mut bucket = Bucket::get(frame, entry.node, entry.begun)?;
+        let mut bucket = Bucket::get(frame, entry.node, entry.begun, entry.is_own)?;
         if term < bucket.release {
             break;
         }

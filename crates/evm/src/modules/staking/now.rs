@@ -22,6 +22,8 @@ pub struct Staked {
     /// All coins behind it, and what of them is the operator's own.
     pub coins: u128,
     pub own: u128,
+    /// What of that may leave: it did not come from another node for which it still answers.
+    pub free: u128,
     /// Own coins that stand for something and will be back.
     pub bonds: u128,
     /// What it lost so far.
@@ -43,10 +45,19 @@ pub fn staked(state: &dyn StateRead, node: B256) -> Result<Option<Staked>, State
     let (_, _, slashed) = (faults.u64(), faults.u64(), faults.u128());
     let pool = Pool::read(Past { address: ADDRESS, slot: behind(slot, 7) }.latest(state)?);
     let position = place_in(place_in(slots::POSITIONS, operator.into_word()), node);
-    let shares = Reader(state.slot(&ADDRESS, &position)?).u104();
+    let mut held = Reader(state.slot(&ADDRESS, &position)?);
+    let (shares, locked) = (held.u104(), held.u104());
+    let is_locked = locked > 0 && term(state)? < locked_until(state, position)?;
+    let free = shares.saturating_sub(if is_locked { locked } else { 0 });
     let bonds = Reader(field(11)?).u128();
-    let (coins, own) = (pool.coins, pool.worth(shares));
-    Ok(Some(Staked { operator, key, role, jailed, jailed_until, tombstoned, coins, own, bonds, slashed }))
+    let (coins, own, free) = (pool.coins, pool.worth(shares), pool.worth(free));
+    Ok(Some(Staked { operator, key, role, jailed, jailed_until, tombstoned, coins, own, free, bonds, slashed }))
+}
+
+fn locked_until(state: &dyn StateRead, position: U256) -> Result<u32, StateError> {
+    let mut third = Reader(state.slot(&ADDRESS, &behind(position, 2))?);
+    let (_, until) = (third.u128(), third.u32());
+    Ok(until)
 }
 
 /// The term that has begun.

@@ -3,6 +3,8 @@
 //! Everybody whose coins were behind the node when it did wrong loses alike: those that are still there, those that left
 //! since and are not yet paid, and those that moved to another node and are still locked there.
 
+use std::ops::RangeInclusive;
+
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolEvent as _;
 
@@ -10,9 +12,9 @@ use super::bond::hold;
 use super::facts::count_offence;
 use super::jail::{if_too_little_is_its_own, jail};
 use super::offence::Row;
-use super::records::{Bucket, Change, Node, Position, Totals, current_term};
+use super::records::{Bucket, Change, Moved, Node, Position, Totals, current_term};
 use super::{ADDRESS, IStaking, Offence, slots};
-use crate::modules::layout::{proportion, proportion_up};
+use crate::modules::layout::proportion;
 use crate::modules::parameters::{self, MILLION};
 use crate::modules::{Frame, Stop, SystemCall};
 
@@ -27,17 +29,6 @@ pub struct Slash {
     pub term: u32,
     /// Who showed it, if that earns something.
     pub reporter: Option<Address>,
-    pub owed: Option<Owed>,
-}
-
-/// What is owed to those whom an offence harmed. It is taken beside the table's share, and paid first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owed {
-    /// The account that gives it to them.
-    pub to: Address,
-    pub coins: u128,
-    /// Nothing else is taken: the node was punished for as much already.
-    pub is_all: bool,
 }
 
 /// What a slash took.
@@ -45,8 +36,6 @@ pub struct Owed {
 pub struct Slashed {
     pub taken: u128,
     pub burned: u128,
-    /// What those who were harmed get of it.
-    pub paid: u128,
 }
 
 impl SystemCall for Slash {
@@ -70,7 +59,7 @@ impl Slash {
         }
         frame.store(used, U256::ONE)?;
         let row = self.offence.row().ok_or_else(|| Stop::Fatal(format!("no row for {:?}", self.offence)))?;
-        let share = self.share(frame, row, &node, current)?;
+        let share = row.share.value(frame)?;
         let bonded = take_bonded(frame, &node, share)?;
         let moved = self.take_moved(frame, &node, current, share)?;
         let unbonding = self.take_unbonding(frame, &node, current, share)?;
@@ -83,48 +72,17 @@ impl Slash {
         Ok(slashed)
     }
 
-    /// The share that is taken: the table's, and as much more as covers what is owed.
-    fn share(&self, frame: &mut Frame<'_>, row: &Row, node: &Node, current: u32) -> Result<u128, Stop> {
-        let share = row.share.value(frame)?;
-        let Some(owed) = self.owed else { return Ok(share) };
-        let share = if owed.is_all { 0 } else { share };
-        let mut answers = node.pool(frame)?.coins;
-        for term in self.unbonding_terms(current) {
-            let bucket = Bucket::get(frame, node.id, term)?;
-            let coins = if bucket.release > current { bucket.pool.coins } else { 0 };
-            answers = answers.saturating_add(coins);
-        }
-        // One more, because each part of the stake is rounded down.
-        let needed = if answers == 0 { MILLION } else { proportion_up(owed.coins, MILLION, answers).saturating_add(1) };
-        Ok(share.saturating_add(needed).min(MILLION))
-    }
-
-    /// Terms whose leavers may still answer for it.
-    fn unbonding_terms(&self, current: u32) -> impl Iterator<Item = u32> + use<> {
-        let longest = u32::try_from(parameters::UNBONDING_TERMS.most).unwrap_or(u32::MAX);
-        self.term.max(current.saturating_sub(longest))..=current
-    }
-
     /// What moved to other nodes at or after the offence, in shares of those.
     fn take_moved(&self, frame: &mut Frame<'_>, node: &Node, current: u32, share: u128) -> Result<u128, Stop> {
         let (first, end) = node.moved_ends(frame)?;
         let mut taken = 0_u128;
         for number in first..end {
-            let mut moved = node.moved(frame, number)?;
+            let moved = node.moved(frame, number)?;
             let shares = proportion(moved.shares, share, MILLION);
             if moved.until <= current || moved.begun < self.term || shares == 0 {
                 continue;
             }
-            let mut there = Node::get(frame, moved.to)?;
-            let mut pool = there.pool(frame)?;
-            taken = taken.saturating_add(pool.leave(shares));
-            there.set_pool(frame, pool)?;
-            let mut position = Position::get(frame, moved.delegator, moved.to)?;
-            let after = position.forfeited(shares);
-            hold(frame, &there, moved.delegator, &mut position, after)?;
-            moved.shares = moved.shares.saturating_sub(shares);
-            node.set_moved(frame, number, &moved)?;
-            if_too_little_is_its_own(frame, &mut there)?;
+            taken = taken.saturating_add(forfeit(frame, node, number, moved, shares)?);
         }
         Ok(taken)
     }
@@ -132,8 +90,9 @@ impl Slash {
     /// What left at or after the offence and is not yet released.
     fn take_unbonding(&self, frame: &mut Frame<'_>, node: &Node, current: u32, share: u128) -> Result<u128, Stop> {
         let mut taken = 0_u128;
-        for term in self.unbonding_terms(current) {
-            let mut bucket = Bucket::get(frame, node.id, term)?;
+        let terms = unbonding_terms(self.term, current);
+        for (term, is_own) in terms.flat_map(|term| [(term, false), (term, true)]) {
+            let mut bucket = Bucket::get(frame, node.id, term, is_own)?;
             let part = proportion(bucket.pool.coins, share, MILLION);
             if bucket.release <= current || part == 0 {
                 continue;
@@ -145,20 +104,16 @@ impl Slash {
         Ok(taken)
     }
 
-    /// Pays what is owed and who showed it, and burns the rest.
+    /// Pays who showed it, and burns the rest.
     fn spend(&self, frame: &mut Frame<'_>, row: &Row, taken: u128) -> Result<Slashed, Stop> {
-        let paid = self.owed.map_or(0, |owed| owed.coins.min(taken));
-        if let Some(owed) = self.owed.filter(|_| paid > 0) {
-            frame.pay(owed.to, U256::from(paid))?;
-        }
-        let (earned, left) = (row.reporter.value(frame)?, taken.saturating_sub(paid));
-        let reward = self.reporter.map_or(0, |_| proportion(left, earned, MILLION));
+        let earned = row.reporter.value(frame)?;
+        let reward = self.reporter.map_or(0, |_| proportion(taken, earned, MILLION));
         if let Some(reporter) = self.reporter.filter(|_| reward > 0) {
             frame.pay(reporter, U256::from(reward))?;
         }
-        let burned = left.saturating_sub(reward);
+        let burned = taken.saturating_sub(reward);
         frame.burn(U256::from(burned))?;
-        Ok(Slashed { taken, burned, paid })
+        Ok(Slashed { taken, burned })
     }
 
     /// Jails or tombstones, as the table says; and jails whoever has too little left.
@@ -189,6 +144,33 @@ impl Slash {
         };
         frame.log(event.encode_log_data())
     }
+}
+
+/// Terms whose leavers may still answer for what was in `since`.
+pub(super) fn unbonding_terms(since: u32, current: u32) -> RangeInclusive<u32> {
+    let longest = u32::try_from(parameters::UNBONDING_TERMS.most).unwrap_or(u32::MAX);
+    since.max(current.saturating_sub(longest))..=current
+}
+
+/// Takes shares of what moved away out of the pool that it went to; the coins for them.
+pub(super) fn forfeit(
+    frame: &mut Frame<'_>,
+    node: &Node,
+    number: u64,
+    mut moved: Moved,
+    shares: u128,
+) -> Result<u128, Stop> {
+    let mut there = Node::get(frame, moved.to)?;
+    let mut pool = there.pool(frame)?;
+    let taken = pool.leave(shares);
+    there.set_pool(frame, pool)?;
+    let mut position = Position::get(frame, moved.delegator, moved.to)?;
+    let after = position.forfeited(shares);
+    hold(frame, &there, moved.delegator, &mut position, after)?;
+    moved.shares = moved.shares.saturating_sub(shares);
+    node.set_moved(frame, number, &moved)?;
+    if_too_little_is_its_own(frame, &mut there)?;
+    Ok(taken)
 }
 
 /// The share of what is in the pool now.

@@ -25,6 +25,7 @@ mod fields {
     pub const MOVED_ENDS: u64 = 9;
     pub const MOVED: u64 = 10;
     pub const BONDS: u64 = 11;
+    pub const REPORTS: u64 = 12;
 }
 
 /// A node, but for its pool and its counters.
@@ -163,6 +164,11 @@ impl Node {
     /// The slot of the counters of what it did wrong.
     pub fn faults(&self) -> U256 {
         behind(self.slot, fields::FAULTS)
+    }
+
+    /// The slot of the counters of what it reported.
+    pub fn reports(&self) -> U256 {
+        behind(self.slot, fields::REPORTS)
     }
 
     /// Coins of its operator that are out of the pool for a while, because they stand for something.
@@ -326,7 +332,7 @@ pub(super) struct Moved {
     pub shares: u128,
 }
 
-/// Stake that left a node in one term.
+/// Stake that left a node in one term: its operator's own, or that of all others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
     slot: U256,
@@ -336,8 +342,9 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub fn get(frame: &mut Frame<'_>, node: B256, term: u32) -> Result<Self, Stop> {
-        let of_node = frame.mapping(slots::BUCKETS, node)?;
+    pub fn get(frame: &mut Frame<'_>, node: B256, term: u32, is_own: bool) -> Result<Self, Stop> {
+        let buckets = if is_own { slots::OWN_BUCKETS } else { slots::BUCKETS };
+        let of_node = frame.mapping(buckets, node)?;
         let slot = frame.mapping(of_node, U256::from(term).into())?;
         let mut word = Reader(frame.load(slot)?);
         Ok(Self { slot, pool: Pool { coins: word.u104(), shares: word.u104() }, release: word.u32() })
@@ -362,6 +369,8 @@ pub(super) struct Waiting {
     pub node: B256,
     pub shares: u128,
     pub begun: u32,
+    /// Of the bucket of the node's operator.
+    pub is_own: bool,
 }
 
 impl Queue {
@@ -379,13 +388,13 @@ impl Queue {
         let slot = self.entry_slot(frame, number)?;
         let node = B256::from(frame.load(slot)?);
         let mut second = Reader(frame.load(behind(slot, 1))?);
-        Ok(Waiting { node, shares: second.u104(), begun: second.u32() })
+        Ok(Waiting { node, shares: second.u104(), begun: second.u32(), is_own: second.flag() })
     }
 
     pub fn set_entry(&self, frame: &mut Frame<'_>, number: u64, entry: Waiting) -> Result<(), Stop> {
         let slot = self.entry_slot(frame, number)?;
         frame.store(slot, entry.node.into())?;
-        frame.store(behind(slot, 1), Writer::default().u104(entry.shares).u32(entry.begun).word())
+        frame.store(behind(slot, 1), Writer::default().u104(entry.shares).u32(entry.begun).flag(entry.is_own).word())
     }
 
     pub fn clear_entry(&self, frame: &mut Frame<'_>, number: u64) -> Result<(), Stop> {
