@@ -48,7 +48,8 @@ fn refused(said: &Said, words: &[&str]) {
 }
 
 fn deploy(devnet: &Devnet, rpc: &str, more: &[&str]) -> Said {
-    devnet.og(&[&["bridge", "deploy", "--base-rpc", rpc, "--from", "base/0", "--json"], more].concat())
+    let verb = ["bridge", "deploy", "--base-rpc", rpc, "--from", "base/0", "--json"];
+    devnet.og(&[verb.as_slice(), more].concat())
 }
 
 /// A chain where a block is final when two are on top of it, with all that certificates are checked by.
