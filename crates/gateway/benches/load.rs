@@ -62,6 +62,7 @@ fn main() {
         pace: Pace::default(),
         payments: None,
         origins: network::Origins::Any,
+        further: network::axum::Router::new(),
     };
     let gateway = served.block_on(Gateway::start(config)).unwrap();
     let direct = ask_all(address(&worker.url()), &job());

@@ -3,7 +3,7 @@
 use std::{fs::File, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use crypto::SigningKey;
-use network::{Client, LedgerClient, Limits, NetworkError, Origins, Sender, Server, process::Program};
+use network::{Client, LedgerClient, Limits, NetworkError, Origins, Sender, Server, axum::Router, process::Program};
 use storage::SyncData;
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
@@ -44,6 +44,8 @@ pub struct Config {
     pub payments: Option<Payments>,
     /// Whose pages may call it from a browser.
     pub origins: Origins,
+    /// What else whoever starts it has it answer, at paths that are not its own; usually nothing.
+    pub further: Router,
 }
 
 /// Why a gateway did not start.
@@ -154,7 +156,8 @@ impl Gateway {
             header_wait: pace.header_wait,
             ..Limits::default()
         };
-        let router = config.origins.serve(http::routes(Arc::clone(&shared)), &http::EXPOSED);
+        let router = http::routes(Arc::clone(&shared)).merge(config.further);
+        let router = config.origins.serve(router, &http::EXPOSED);
         let server = Server::start(config.listen, router, limits).await?;
         Ok(Self { server, tasks, posting, shared })
     }

@@ -26,7 +26,7 @@ pub const KEY: &str = "base";
 /// The last four carry settlements, settle payments of the gateway's own callers, those of other servers, and those that a facilitator
 /// by itself is brought: keys that send beside each other take each other's nonces.
 const KEYS: u32 = 7;
-/// Of each funded key: 10,000 ether, 10,000 OPG, 10,000 dollars.
+/// Of each funded key: 10,000 ether, 10,000 OPG where the ledger has them locked, 10,000 dollars.
 const COIN: u128 = 1_000_000_000_000_000_000;
 const FUNDS: u128 = 10_000 * COIN;
 const DOLLARS: u64 = 10_000_000_000;
@@ -148,11 +148,13 @@ pub fn funded(home: &Home) -> Result<Vec<FundedKey>> {
 
 fn config(home: &Home, network: &Network, keys: &[FundedKey]) -> Result<Config> {
     let network_key = network_key(network)?.uncompressed().context("the network's key is none")?;
+    let genesis = home.genesis(network)?;
     let start = BaseStart {
-        timestamp: home.genesis(network)?.time_ms / 1_000,
+        timestamp: genesis.time_ms / 1_000,
         funded: keys.iter().map(|key| key.address).collect(),
         coins: U256::from(FUNDS),
-        opg: U256::from(FUNDS),
+        // As much as the ledger began with locked for it: nothing, where the network was made for a Base of somebody else's.
+        opg: U256::from(genesis.bridged / u128::from(KEYS)),
         dollars: U256::from(DOLLARS),
         ledger_chain_id: network.chain_id,
         network_key,

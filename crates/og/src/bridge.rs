@@ -1,15 +1,20 @@
-//! How a network is joined to Base: where its settlement is, kept in `bridge.json`, and who pays to carry things there.
+//! How a network is joined to Base: where its settlement is, kept in `bridge.json`, who pays to carry things there, and what was deployed for
+//! it, kept in `deployment.json`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use network::{Client, LedgerClient};
-use relayer::{Address, Chain, Depth, Relayer, SignerKey};
-use serde::{Deserialize, Serialize};
+use relayer::{Address, Chain, Depth, Relayer, SignerKey, Site};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use storage::{read_file, write_file};
 use tokio::task::JoinHandle;
 
 use crate::{
+    amount::opg,
     base::Base,
     cli,
     home::{Home, Network, network_key},
@@ -35,12 +40,64 @@ pub struct Link {
     pub first_block: u64,
 }
 
+/// Contracts of this network that were deployed from this folder, or begun to be: where they lie, and what it takes to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    pub chain_id: u64,
+    /// Whose transaction makes the settlement, and its number among those of that account.
+    pub from: Address,
+    pub nonce: u64,
+    pub first_block: u64,
+    pub settlement: Address,
+    pub token: Address,
+}
+
+impl Deployment {
+    pub fn of(chain_id: u64, from: Address, site: &Site) -> Self {
+        let Site { nonce, first_block, settlement, token } = *site;
+        Self { chain_id, from, nonce, first_block, settlement, token }
+    }
+
+    /// Written before anything is sent, so that whatever is made is found again.
+    pub fn keep(&self, home: &Home) -> Result<()> {
+        Ok(write_file(&deployment_file(home), &serde_json::to_vec_pretty(self)?)?)
+    }
+
+    pub fn kept(home: &Home) -> Result<Option<Self>> {
+        kept(&deployment_file(home))
+    }
+}
+
 fn file(home: &Home) -> PathBuf {
     home.folder().join("bridge.json")
 }
 
+pub fn deployment_file(home: &Home) -> PathBuf {
+    home.folder().join("deployment.json")
+}
+
+fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let read = serde_json::from_slice(&read_file(path, FILE_BYTES_MAX)?);
+    read.with_context(|| format!("failed to read {}", path.display())).map(Some)
+}
+
+/// Refused where the ledger began with OPG locked for a Base of its own: on another's there would be less than is locked.
+pub fn must_begin_with_nothing(home: &Home, network: &Network) -> Result<()> {
+    let bridged = home.genesis(network)?.bridged;
+    ensure!(
+        bridged == 0,
+        "this network began with {} OPG locked for the devnet's own Base, and nothing of that is on another; hint: make a network for that one, with --base-rpc from its first start (another --dir)",
+        opg(bridged)
+    );
+    Ok(())
+}
+
 /// Writes how to reach the Base of a devnet. Another's RPC is a bridge only where its contract is named.
-pub fn write(home: &Home, base: &Base, options: &cli::Devnet) -> Result<Option<Link>> {
+pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::Devnet) -> Result<Option<Link>> {
     let path = file(home);
     let own = contracts::addresses::DEVNET_SETTLEMENT;
     let link = match (&options.base_rpc, options.base_settlement) {
@@ -48,7 +105,10 @@ pub fn write(home: &Home, base: &Base, options: &cli::Devnet) -> Result<Option<L
             Link { rpc: base.url.clone(), settlement: own.to_string(), confirmations: Some(0), first_block: 0 }
         }
         (Some(rpc), Some(named)) => {
-            Link { rpc: rpc.clone(), settlement: named.to_string(), confirmations: None, first_block: 0 }
+            must_begin_with_nothing(home, network)?;
+            let deployed = Deployment::kept(home)?.filter(|deployment| deployment.settlement == named);
+            let first_block = deployed.map_or(0, |deployment| deployment.first_block);
+            Link { rpc: rpc.clone(), settlement: named.to_string(), confirmations: None, first_block }
         }
         (Some(_), None) => {
             if path.exists() {
@@ -63,12 +123,12 @@ pub fn write(home: &Home, base: &Base, options: &cli::Devnet) -> Result<Option<L
 
 /// How this network is joined to Base, if it is.
 pub fn read(home: &Home) -> Result<Option<Link>> {
-    let path = file(home);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let link = serde_json::from_slice(&read_file(&path, FILE_BYTES_MAX)?);
-    link.with_context(|| format!("failed to read {}", path.display())).map(Some)
+    kept(&file(home))
+}
+
+/// A chain by its RPC.
+pub fn chain(rpc: &str) -> Chain {
+    Chain::new(Client::new(DEADLINE), rpc.to_owned())
 }
 
 impl Link {
@@ -78,8 +138,13 @@ impl Link {
         self.settlement.parse().with_context(told)
     }
 
+    /// True of the Base that a devnet has itself: its settlement lies where none lies on any other.
+    pub fn is_of_a_devnet(&self) -> bool {
+        self.settlement == contracts::addresses::DEVNET_SETTLEMENT.to_string()
+    }
+
     pub fn chain(&self) -> Chain {
-        Chain::new(Client::new(DEADLINE), self.rpc.clone())
+        chain(&self.rpc)
     }
 
     /// What a validator reads burns by.

@@ -17,7 +17,7 @@ mod publishing;
 mod staking;
 
 pub use allocating::Allocated;
-pub use bridging::{Bridge, Payout, Relayer};
+pub use bridging::{Bridge, Deploy, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
 pub use governing::{Actions, Governance, Propose, Revoke, Vote, vendor};
@@ -125,7 +125,7 @@ pub enum Verb {
     Governance(Governance),
     /// What callers paid for a publisher's models, by model and day, and what of that is its own; what gateways owe it, a worker or an auditor.
     Revenue(Revenue),
-    /// Pay some OPG of the devnet's faucet to whoever needs it.
+    /// Ask a devnet's faucet for 10 OPG, and a little of its Base's coin for gas.
     Faucet(Faucet),
     /// OPG between the ledger and Base.
     #[command(subcommand, after_help = "Examples:\n  og bridge to-base 12.5 --key base/0\n  og bridge status")]
@@ -332,6 +332,9 @@ pub struct NodeStart {
     /// A gateway takes payments on the devnet's Base from keys that are not its own too.
     #[arg(long)]
     pub any_payer: bool,
+    /// A devnet's gateway gives OPG of its faucet, whose key is in the folder, to whoever asks: POST /faucet.
+    #[arg(long)]
+    pub faucet: bool,
     /// Web pages that may call a gateway or a validator's JSON-RPC from a browser: any (the default), none, or their origins with commas
     /// between, as in https://app.example.org,http://localhost:3000.
     #[arg(long, value_name = "ORIGINS")]
@@ -438,13 +441,12 @@ pub struct FacilitatorStart {
 }
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  og faucet 0x77…77 --amount 10")]
+#[command(
+    after_help = "Example:\n  og faucet 0x77…77\n\nAn address is given something every ten minutes. From the devnet's own folder, og wallet pay --from faucet pays any amount."
+)]
 pub struct Faucet {
     /// An address, a public key, the name of a key, or an address of one as base/0.
     pub to: String,
-    /// In OPG.
-    #[arg(long, value_name = "OPG", default_value = "100", allow_negative_numbers = true)]
-    pub amount: String,
 }
 
 #[derive(Subcommand)]

@@ -22,6 +22,7 @@ use crate::{
     base::{self, Base},
     bridge, cli, genesis,
     home::{Home, Network, NodeEntry},
+    keys,
     node::{self, Overrides, Running},
     paid,
     screen::{put, row, tell},
@@ -59,7 +60,7 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     // Validators have to know where OPG is destroyed for them, and the gateway where payers pay.
     let base = Base::start(home, &network, options).await?;
-    let link = bridge::write(home, &base, options)?;
+    let link = bridge::write(home, &network, &base, options)?;
     if paid::is_paid(home, &options.paid_calls) {
         paid::write(home, &network, &base, &options.paid_calls)?;
     }
@@ -123,7 +124,9 @@ impl Nodes {
                 let (home, network, name) = (home.clone(), network.clone(), entry.name.clone());
                 let adversary = adversary(&network, entry, options);
                 let any_payer = options.paid_calls.any_payer;
-                let overrides = Overrides { adversary, threads: Some(threads), any_payer, ..Overrides::default() };
+                let faucet = has_faucet(&home, entry);
+                let overrides =
+                    Overrides { adversary, threads: Some(threads), any_payer, faucet, ..Overrides::default() };
                 starting.spawn(async move { node::start(&home, &network, &name, overrides).await });
             }
             while let Some(started) = starting.join_next().await {
@@ -146,6 +149,7 @@ impl Nodes {
                 adversary: adversary(network, entry, options).map(|adversary| adversary.to_string()),
                 threads,
                 any_payer: options.paid_calls.any_payer,
+                faucet: has_faucet(home, entry),
             };
             std::fs::create_dir_all(&child.folder)?;
             keepers.spawn(child.keep());
@@ -199,6 +203,11 @@ fn adversary(network: &Network, entry: &NodeEntry, options: &cli::Devnet) -> Opt
     options.adversary.filter(|_| last.is_some_and(|last| last.name == entry.name))
 }
 
+/// A devnet's gateway gives away what its faucet has, as long as the folder has that key.
+fn has_faucet(home: &Home, entry: &NodeEntry) -> bool {
+    entry.role == "gateway" && keys::has(home, keys::FAUCET)
+}
+
 /// One node in a process of its own.
 struct ChildNode {
     program: PathBuf,
@@ -208,6 +217,7 @@ struct ChildNode {
     adversary: Option<String>,
     threads: usize,
     any_payer: bool,
+    faucet: bool,
 }
 
 impl ChildNode {
@@ -235,6 +245,9 @@ impl ChildNode {
         }
         if self.any_payer {
             command.arg("--any-payer");
+        }
+        if self.faucet {
+            command.arg("--faucet");
         }
         // The child ends when its standard input does, so none is left over however this process ends.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
@@ -295,6 +308,7 @@ async fn announce(
             "event": "ready",
             "seconds": took.as_secs_f64(),
             "gateway": gateway,
+            "faucet": keys::has(home, keys::FAUCET).then(|| format!("{gateway}/faucet")),
             "trust": home.trust_file(),
             "network": home.network_file(),
             "chat_model": "demo-chat",
@@ -311,7 +325,7 @@ async fn announce(
         put(&line);
     }
     put("\nfunded test keys (sealed, in the keys folder)");
-    for file in crate::keys::list(home)? {
+    for file in keys::list(home)? {
         let is_shown_elsewhere = file.name == base::KEY || genesis::is_bucket(&file.name);
         if !is_shown_elsewhere && network.nodes.iter().all(|node| node.name != file.name) {
             put(&row(&[(&file.name, 12), (&file.public_key, 64)]));
@@ -347,6 +361,9 @@ fn tries(home: &Home, gateway: &str) -> Vec<String> {
         }
     };
     lines.push(format!("  og receipt verify <receipt id>{flag}"));
+    if keys::has(home, keys::FAUCET) {
+        lines.push(format!("  og faucet <address>{flag}"));
+    }
     lines
 }
 

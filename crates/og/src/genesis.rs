@@ -234,7 +234,8 @@ fn genesis(
     let gateways = seats.iter().filter(|seat| role(&seat.entry.role) == Some(Role::Gateway));
     let accounts: Vec<PublicKey> = accounts.iter().copied().chain(gateways.map(|seat| seat.key.public_key())).collect();
     let funded = (accounts.len() + wallets.len()) as Amount;
-    let staked = STAKE * nodes.len() as Amount + ALLOWANCE * funded + BRIDGED;
+    let bridged = bridged(options);
+    let staked = STAKE * nodes.len() as Amount + ALLOWANCE * funded + bridged;
     let balances: Vec<GenesisAccount> =
         accounts.iter().map(|key| GenesisAccount { key: *key, balance: ALLOWANCE }).collect();
     let listed = models.iter().map(|model| {
@@ -256,8 +257,7 @@ fn genesis(
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,
         parameters: List::new(parameters(seats, &rules, options)?)?,
-        // What is on the devnet's Base is locked here.
-        bridged: BRIDGED,
+        bridged,
         rules,
         trust: FirstTrust(Some(trust(&guardian)?)),
     })
@@ -270,6 +270,11 @@ fn trust(guardian: &PublicKey) -> Result<GenesisTrust> {
         vendors: List::new(Vendor::ALL.iter().map(|vendor| vendor.number()).collect())?,
         measurements: List::default(),
     })
+}
+
+/// Locked for Base from the beginning is what the devnet's own one begins with; on another's there is nothing of this network yet.
+fn bridged(options: &cli::Devnet) -> Amount {
+    if options.base_rpc.is_some() { 0 } else { BRIDGED }
 }
 
 /// Longest challenge window that a devnet chooses by itself: until then, no receipt is final.
@@ -385,6 +390,12 @@ mod tests {
         assert_eq!(fit(&["--term-blocks", "3000"]), (600, 21, None));
         assert_eq!(fit(&["--challenge-window", "600"]), (60, 32, None));
         assert_eq!(fit(&["--challenge-window", "100000"]), (4_762, 64, None));
+    }
+
+    #[test]
+    fn nothing_is_locked_for_a_base_that_has_nothing_of_the_network() {
+        assert_eq!(bridged(&devnet(&[])), BRIDGED);
+        assert_eq!(bridged(&devnet(&["--base-rpc", "http://127.0.0.1:1"])), 0);
     }
 
     #[test]

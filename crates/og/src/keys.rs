@@ -7,7 +7,7 @@ use crypto::{PublicKey, SigningKey, digest::hex};
 use devchain::FundedKey;
 use ledger::address_of;
 use payments::signing::SignerKey;
-use protocol::{Bytes, Canonical as _, Digest, EvmAddress, Version};
+use protocol::{Beneficiary, Bytes, Canonical as _, Digest, EvmAddress, Version};
 use serde::{Deserialize, Serialize};
 use storage::{Passphrase, Sealer, random_bytes, read_file, write_file};
 
@@ -95,12 +95,25 @@ pub fn random_key() -> Result<SigningKey> {
     Ok(SigningKey::from_seed(&random_bytes()?))
 }
 
-/// An account as it is written: an address behind 0x, or the public key whose account it is.
-pub fn account(text: &str) -> Option<EvmAddress> {
+/// Whom text names by itself: an address behind 0x, or a public key.
+pub fn beneficiary(text: &str) -> Option<Beneficiary> {
     match text.strip_prefix("0x") {
-        Some(digits) => crypto::digest::read_hex(digits).map(EvmAddress),
-        None => PublicKey::from_hex(text).map(|key| address_of(&key)),
+        Some(digits) => crypto::digest::read_hex(digits).map(|bytes| Beneficiary::Wallet(EvmAddress(bytes))),
+        None => PublicKey::from_hex(text).map(Beneficiary::Key),
     }
+}
+
+/// Whose account on the ledger is where.
+pub fn account_of(whom: &Beneficiary) -> EvmAddress {
+    match whom {
+        Beneficiary::Wallet(address) => *address,
+        Beneficiary::Key(key) => address_of(key),
+    }
+}
+
+/// The account that text names in the same way.
+pub fn account(text: &str) -> Option<EvmAddress> {
+    beneficiary(text).map(|whom| account_of(&whom))
 }
 
 /// True where the folder holds a key under `name`.

@@ -9,6 +9,7 @@ mod bridge;
 mod cli;
 mod commands;
 mod devnet;
+mod faucet;
 mod genesis;
 mod home;
 mod keys;

@@ -10,6 +10,7 @@ use validator::Validator;
 use worker::{Adversary, Lifetime, Worker};
 
 use crate::{
+    faucet,
     genesis::MODELS,
     home::{Home, Network, NodeEntry, network_key, unhex},
     keys::{self, Secrets},
@@ -62,6 +63,8 @@ pub struct Overrides {
     pub public_url: Option<PublicUrl>,
     /// Such a gateway takes them from anybody.
     pub any_payer: bool,
+    /// A gateway gives away what the devnet's faucet has.
+    pub faucet: bool,
     /// Whose pages a gateway, or a validator's JSON-RPC, answers in a browser.
     pub origins: network::Origins,
 }
@@ -233,6 +236,7 @@ fn gateway_config(
         pace: gateway::Pace::default(),
         payments,
         origins: overrides.origins,
+        further: if overrides.faucet { faucet::routes(home, network)? } else { Default::default() },
     })
 }
 

@@ -120,7 +120,8 @@ impl Operator {
     /// A key whose account has so much OPG.
     fn account(&self, devnet: &Devnet, name: &str, opg: &str) {
         let made = self.said(&["keys", "new", name]);
-        let paid = devnet.og(&["faucet", made["public_key"].as_str().unwrap(), "--amount", opg]);
+        let to = made["public_key"].as_str().unwrap();
+        let paid = devnet.og(&["wallet", "pay", "--from", "faucet", "--to", to, "--amount", opg]);
         assert_eq!(paid.code, 0, "{paid:?}");
         until(name, || {
             let said = self.og(&["wallet", "show", name]);
@@ -218,7 +219,8 @@ fn a_gateway_that_joined_takes_payments_once_its_operator_says_so() {
     assert_eq!((&too["settles"], &too["file"]), (&begun["settles"], &begun["file"]), "one gateway, one key");
     operator.refused(&on_base, &["my-gateway takes payments on eip155:8453 already", "hint: payments.json"]);
 
-    assert_eq!(devnet.og(&["faucet", settles, "--amount", "100"]).code, 0);
+    let paid = devnet.og(&["wallet", "pay", "--from", "faucet", "--to", settles, "--amount", "100"]);
+    assert_eq!(paid.code, 0, "{paid:?}");
     send_a_coin(rpc, base["keys"][2]["secret"].as_str().unwrap(), settles);
     // Its payment moves whole, so that what is there then is more than before, or less by what its gas took.
     let until_it_holds = |what, is_it: fn(&Value) -> bool| {

@@ -77,7 +77,6 @@ fn an_amount_below_nothing_is_refused_as_one() {
         ["wallet", "limit", "--key", "agent", "--per-call", "-1"].as_slice(),
         &["wallet", "limit", "--key", "agent", "--per-day", "-0.5"],
         &["wallet", "pay", "--from", "agent", "--to", "agent", "--amount", "-1"],
-        &["faucet", "agent", "--amount", "-1"],
     ] {
         let said = wallet.og(arguments);
         assert!(said.code == 1 && said.stderr.contains("is no amount of"), "{arguments:?}: {said:?}");

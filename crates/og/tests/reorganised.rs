@@ -2,99 +2,21 @@
 //! served for.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+#[path = "support/anvil.rs"]
+mod anvil;
 mod support;
 
-use std::{
-    net::{TcpListener, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
-
+use anvil::{Anvil, until};
 use contracts::{abi::IToken, addresses};
 use devchain::BaseStart;
 use evm::Genesis;
-use network::{Client, JsonRpc};
 use payments::{Address, U256};
-use relayer::Chain;
 use serde_json::{Map, Value, json};
 use support::{Devnet, Said};
 
 /// Blocks on top of what counts.
 const DEPTH: u64 = 4;
-const PATIENCE: Duration = Duration::from_secs(60);
 const DOLLAR: u64 = 1_000_000;
-
-/// Anvil, a block a second, with what a devnet's Base begins with; gone when dropped.
-struct Anvil {
-    child: Child,
-    runtime: tokio::runtime::Runtime,
-    rpc: JsonRpc,
-    chain: Chain,
-}
-
-impl Drop for Anvil {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Anvil {
-    fn start(devnet: &Devnet, funded: &[Address]) -> Self {
-        let packages =
-            std::env::var("OG_TEST_NODE").expect("OG_TEST_NODE is not set: `cargo xtask test` makes and sets it");
-        let program = PathBuf::from(packages).join("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
-        let begin = devnet.dir().join("anvil.json");
-        std::fs::write(&begin, beginning(funded).to_string()).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(program);
-        command.arg("--init").arg(begin).args([
-            "--port",
-            &port.to_string(),
-            "--chain-id",
-            "8453",
-            "--hardfork",
-            "osaka",
-        ]);
-        command.args(["--block-time", "1", "--accounts", "1", "--silent"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let (url, client) = (format!("http://127.0.0.1:{port}"), Client::default());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (rpc, chain) = (JsonRpc::new(client.clone(), url.clone()), Chain::new(client, url));
-        let anvil = Self { child, runtime, rpc, chain };
-        until("anvil listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        anvil
-    }
-
-    fn dollars(&self, account: Address) -> u64 {
-        let held = self.runtime.block_on(self.chain.read(addresses::USDC, &IToken::balanceOfCall { account })).unwrap();
-        u64::try_from(held).unwrap()
-    }
-
-    /// Transactions of an account that are in blocks.
-    fn sent(&self, account: Address) -> u64 {
-        let params = json!([account, "latest"]);
-        self.runtime.block_on(self.rpc.small("eth_getTransactionCount", params)).unwrap()
-    }
-
-    fn height(&self) -> u64 {
-        self.runtime.block_on(self.chain.number()).unwrap()
-    }
-
-    /// Other blocks in the place of the newest, which forget what was in these.
-    fn take_back(&self, blocks: u64) {
-        self.runtime.block_on(self.rpc.ask("anvil_reorg", json!([blocks, []]))).unwrap();
-    }
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never came that {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 /// A devnet's Base as anvil reads it.
 fn beginning(funded: &[Address]) -> Value {
@@ -125,6 +47,10 @@ fn beginning(funded: &[Address]) -> Value {
     })
 }
 
+fn dollars(anvil: &Anvil, account: Address) -> u64 {
+    u64::try_from(anvil.read(addresses::USDC, &IToken::balanceOfCall { account })).unwrap()
+}
+
 /// A devnet that is paid on anvil, where blocks count that have `DEPTH` more on top of them; its payer, and who is paid.
 struct Stage {
     devnet: Devnet,
@@ -138,7 +64,9 @@ impl Stage {
         let devnet = Devnet::start(&["--paid-on", "base", "--validators", "1", "--workers", "1"]);
         let keys = devnet.ready["base"]["keys"].as_array().unwrap().clone();
         let funded: Vec<Address> = keys.iter().map(|key| key["address"].as_str().unwrap().parse().unwrap()).collect();
-        let anvil = Anvil::start(&devnet, &funded);
+        let begin = devnet.dir().join("anvil.json");
+        std::fs::write(&begin, beginning(&funded).to_string()).unwrap();
+        let anvil = Anvil::start(&["--hardfork", "osaka", "--init", begin.to_str().unwrap()]);
         let file = devnet.dir().join("payments.json");
         let mut written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         written["chains"][0]["confirmations"] = DEPTH.into();
@@ -163,19 +91,19 @@ impl Stage {
 fn a_settlement_that_a_reorganisation_took_away_is_made_again_and_once() {
     let stage = Stage::set();
     let (anvil, payee) = (&stage.anvil, stage.payee);
-    let before = (anvil.dollars(stage.payer), anvil.dollars(payee));
+    let before = (dollars(anvil, stage.payer), dollars(anvil, payee));
     let said = stage.pay(&["--scheme", "exact", "--max", "1"]);
     assert_eq!(said.code, 0, "{said:?}");
     for times in 1..=2 {
-        until("the payment is in a block", || anvil.dollars(payee) > before.1);
+        until("the payment is in a block", || dollars(anvil, payee) > before.1);
         anvil.take_back(2);
-        assert_eq!(anvil.dollars(payee), before.1, "taken back, {times}");
+        assert_eq!(dollars(anvil, payee), before.1, "taken back, {times}");
     }
-    until("it is in a block again", || anvil.dollars(payee) > before.1);
+    until("it is in a block again", || dollars(anvil, payee) > before.1);
     let (height, sent) = (anvil.height(), anvil.sent(payee));
     until("it lies deep", || anvil.height() > height + DEPTH + 6);
-    let charged = anvil.dollars(payee) - before.1;
-    assert_eq!(before.0 - anvil.dollars(stage.payer), charged, "what one lost the other has");
+    let charged = dollars(anvil, payee) - before.1;
+    assert_eq!(before.0 - dollars(anvil, stage.payer), charged, "what one lost the other has");
     assert_eq!(said.json()["paid"]["charged"].as_str().map(str::to_owned), Some(charged.to_string()), "{said:?}");
     assert_eq!(anvil.sent(payee), sent, "and nothing more is sent once it lies deep");
 }
@@ -183,19 +111,19 @@ fn a_settlement_that_a_reorganisation_took_away_is_made_again_and_once() {
 #[test]
 fn a_deposit_that_a_reorganisation_took_away_is_not_served_for() {
     let stage = Stage::set();
-    let (anvil, before) = (&stage.anvil, stage.anvil.dollars(stage.payer));
+    let (anvil, before) = (&stage.anvil, dollars(&stage.anvil, stage.payer));
     let said = std::thread::scope(|scope| {
         let paying = scope.spawn(|| stage.pay(&["--scheme", "batch-settlement", "--deposit", "1", "--max", "1"]));
-        until("the deposit is in a block", || anvil.dollars(stage.payer) < before);
+        until("the deposit is in a block", || dollars(anvil, stage.payer) < before);
         anvil.take_back(2);
         paying.join().unwrap()
     });
     // It was deposited again before anything was served, or nothing was.
-    let is_there = || anvil.dollars(stage.payer) == before - DOLLAR;
+    let is_there = || dollars(anvil, stage.payer) == before - DOLLAR;
     if said.code == 0 {
         assert!(is_there(), "served for nothing: {said:?}");
     }
     let again = stage.pay(&["--scheme", "batch-settlement", "--deposit", "1", "--max", "1"]);
     assert_eq!(again.code, 0, "{said:?}\n{again:?}");
-    assert!(is_there(), "one deposit serves both calls, {} of {before} are left", anvil.dollars(stage.payer));
+    assert!(is_there(), "one deposit serves both calls, {} of {before} are left", dollars(anvil, stage.payer));
 }

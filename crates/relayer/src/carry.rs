@@ -1,7 +1,7 @@
 //! Carries settlements and keys of the network to Base, one after the other: the contract says which is next, the validators give it with
 //! its proof.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use contracts::abi::ISettlement;
 use crypto::threshold::GroupKey;
@@ -72,6 +72,19 @@ impl Relayer {
     /// Carries the next key, where the ledger is certified under it already, else the next settlement, if the ledger has one that Base
     /// has not.
     pub async fn step(&self) -> Result<Option<Carried>, CarryError> {
+        match self.next_key().await? {
+            ControlFlow::Break(carried) => Ok(Some(carried)),
+            ControlFlow::Continue(present) => self.carry_settlement(&present).await,
+        }
+    }
+
+    /// Carries the next key in the same way, and never a settlement.
+    pub async fn step_key(&self) -> Result<Option<Carried>, CarryError> {
+        Ok(self.next_key().await?.break_value())
+    }
+
+    /// The next key, carried where the ledger is certified under it already; else the one that the contract believes.
+    async fn next_key(&self) -> Result<ControlFlow<Carried, GroupKey>, CarryError> {
         let serial = self.base.read(self.settlement, &ISettlement::keySerialCall {}).await?;
         let rotations = self.ledger.rotations().await.map_err(CarryError::Ledger)?;
         let keys = NetworkKeys::follow(self.chain_id, self.network, &rotations)
@@ -84,9 +97,9 @@ impl Relayer {
         if let Some(next) = rotations.get(place)
             && self.is_signed_after(&keys, place).await?
         {
-            return self.carry_key(next, present).await.map(Some);
+            return self.carry_key(next, present).await.map(ControlFlow::Break);
         }
-        self.carry_settlement(present).await
+        Ok(ControlFlow::Continue(*present))
     }
 
     /// Whether the newest certified epoch is signed by a key after the one at `place`: then that one signs nothing more.

@@ -8,7 +8,7 @@ use alloy_sol_types::SolCall;
 use network::{Client, JsonRpc, RpcError, quantity};
 use payments::{
     Address, B256, Bytes,
-    chain::{Call, Fees, sign_paying},
+    chain::{Call, Fees, Signed, sign_creating, sign_paying},
     hex,
     signing::SignerKey,
 };
@@ -82,12 +82,34 @@ impl Chain {
 
     /// What a method of a contract that only reads returns now.
     pub async fn read<C: SolCall>(&self, contract: Address, call: &C) -> Result<C::Return, ChainError> {
-        let method = "eth_call";
-        let data = Bytes::from(call.abi_encode());
-        let answer = self.rpc.ask(method, json!([{ "to": contract, "data": data }, "latest"])).await?;
+        let returned = self.call(contract, &call.abi_encode().into()).await?;
+        Ok(C::abi_decode_returns(&returned).map_err(|_| RpcError::Answer("eth_call"))?)
+    }
+
+    /// What a call of these bytes returns now; nothing where nobody is there to answer.
+    pub async fn call(&self, to: Address, data: &Bytes) -> Result<Bytes, ChainError> {
+        self.bytes("eth_call", json!([{ "to": to, "data": data }, "latest"])).await
+    }
+
+    /// The code that lies at an address now.
+    pub async fn code(&self, at: Address) -> Result<Bytes, ChainError> {
+        self.bytes("eth_getCode", json!([at, "latest"])).await
+    }
+
+    async fn bytes(&self, method: &'static str, params: Value) -> Result<Bytes, ChainError> {
+        let answer = self.rpc.ask(method, params).await?;
         let bytes = answer.as_str().and_then(|text| hex::decode(text).ok());
-        let returned = bytes.and_then(|bytes| C::abi_decode_returns(&bytes).ok());
-        Ok(returned.ok_or(RpcError::Answer(method))?)
+        Ok(bytes.ok_or(RpcError::Answer(method))?.into())
+    }
+
+    /// Transactions of an account that are in blocks.
+    pub async fn sent(&self, by: Address) -> Result<u64, ChainError> {
+        Ok(self.rpc.small("eth_getTransactionCount", json!([by, "latest"])).await?)
+    }
+
+    /// The number of an account's next transaction, those counted that wait.
+    pub async fn nonce(&self, of: Address) -> Result<u64, ChainError> {
+        Ok(self.rpc.small("eth_getTransactionCount", json!([of, "pending"])).await?)
     }
 
     /// Events of a contract in these blocks whose topics are among those given, in the chain's order.
@@ -114,13 +136,38 @@ impl Chain {
         patience: Duration,
     ) -> Result<B256, ChainError> {
         let (from, chain_id) = (key.address(), self.id().await?);
-        let nonce = self.rpc.small("eth_getTransactionCount", json!([from, "pending"])).await?;
+        let nonce = self.nonce(from).await?;
+        let asked = json!({ "from": from, "to": call.to, "data": call.data, "value": format!("{value:#x}") });
+        let fees = self.fees(asked).await?;
+        self.put(&sign_paying(call, value, chain_id, nonce, fees, key), patience).await
+    }
+
+    /// Makes a contract by running `init`, in the transaction of this number from `key`, and waits until it is in a block. One that would
+    /// fail is refused before.
+    pub async fn create(
+        &self,
+        init: &Bytes,
+        nonce: u64,
+        key: &SignerKey,
+        patience: Duration,
+    ) -> Result<B256, ChainError> {
+        let chain_id = self.id().await?;
+        let fees = self.fees(json!({ "from": key.address(), "data": init })).await?;
+        self.put(&sign_creating(init, chain_id, nonce, fees, key), patience).await
+    }
+
+    /// What is offered for a transaction: a quarter more gas than it takes now, at twice the present price.
+    async fn fees(&self, asked: Value) -> Result<Fees, ChainError> {
         let price = self.rpc.quantity("eth_gasPrice", json!([])).await?;
-        let asked = json!([{ "from": from, "to": call.to, "data": call.data, "value": format!("{value:#x}") }]);
-        let gas = self.rpc.small("eth_estimateGas", asked).await?.saturating_mul(5).saturating_div(4).min(GAS_MAX);
-        let max_fee_per_gas = price.saturating_mul(2).saturating_add(TIP);
-        let fees = Fees { gas, max_fee_per_gas, max_priority_fee_per_gas: TIP };
-        let signed = sign_paying(call, value, chain_id, nonce, fees, key);
+        let gas = self.rpc.small("eth_estimateGas", json!([asked])).await?;
+        Ok(Fees {
+            gas: gas.saturating_mul(5).saturating_div(4).min(GAS_MAX),
+            max_fee_per_gas: price.saturating_mul(2).saturating_add(TIP),
+            max_priority_fee_per_gas: TIP,
+        })
+    }
+
+    async fn put(&self, signed: &Signed, patience: Duration) -> Result<B256, ChainError> {
         self.rpc.ask("eth_sendRawTransaction", json!([signed.raw])).await?;
         match tokio::time::timeout(patience, self.included(signed.hash)).await {
             Err(_) => Err(ChainError::Waiting(signed.hash, patience.as_secs())),

@@ -8,9 +8,11 @@ mod burns;
 mod calls;
 mod carry;
 mod chain;
+mod deploy;
 
 pub use burns::{BurnError, BurnReader, Depth};
 pub use calls::{BRIDGE, advance, claim, rotate, send_to_base, send_to_ledger};
 pub use carry::{Carried, CarryError, Load, Relayer};
 pub use chain::{Chain, ChainError, Seen};
+pub use deploy::{DeployError, Deployer, Site};
 pub use payments::{Address, B256, Bytes, U256, chain::Call, hex, signing::SignerKey};

@@ -133,6 +133,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir, pace: Pace) -> 
         pace,
         payments: None,
         origins: network::Origins::Any,
+        further: network::axum::Router::new(),
     }
 }
 

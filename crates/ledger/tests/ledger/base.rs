@@ -1,11 +1,11 @@
-//! The ledger and Base: what is sent there, what came back, and that together they never have more than one supply.
+//! The ledger and Base: what is sent there, what came back. That together they never have more than one supply, both sides show in
+//! `devchain`'s tests.
 
 use alloy_primitives::{Address, TxKind};
 use alloy_sol_types::SolCall as _;
 use crypto::threshold::{GroupKey, GroupSignature};
 use evm::modules::bridge::IBridge;
-use ledger::{BRIDGE, BundleError, Event, LOCKED, Ledger, OPG, Refusal, Rules, address_of};
-use proptest::prelude::*;
+use ledger::{BRIDGE, BundleError, Event, LOCKED, OPG, Refusal, address_of};
 use protocol::{
     Action, Beneficiary, Burn, CertifiedRotation, Digest, EvmAddress, KeyRotation, List, Noun as _, Payout, PayoutKind,
     SettlementRecord,
@@ -15,7 +15,7 @@ use protocol::{
 use crate::{
     bundles::certificate,
     wallets::{WALLET, Wanted, payment, wallet},
-    world::{ALICE, BOB, CHAIN, GATEWAY, VALIDATORS, World, genesis, public, restored},
+    world::{ALICE, BOB, CHAIN, GATEWAY, VALIDATORS, World, public, restored},
 };
 
 /// What the test's genesis has on Base.
@@ -237,78 +237,4 @@ fn a_restart_in_the_middle_of_everything_changes_nothing() {
     assert_eq!(ledger.snapshot_bytes(), world.ledger.snapshot_bytes());
     assert_eq!(ledger.payouts_of(&wallet(5), 0, 9), world.ledger.payouts_of(&wallet(5), 0, 9));
     assert_eq!(ledger.bridge().settlements, 2);
-}
-
-/// As much of Base as the invariant speaks of.
-#[derive(Default)]
-struct Base {
-    supply: u128,
-    next: u64,
-    burns: Vec<Burn>,
-}
-
-impl Base {
-    /// Takes over and pays out the next settlement, if the ledger has one.
-    fn follow(&mut self, ledger: &Ledger) {
-        if let Some(payouts) = ledger.payouts(self.next) {
-            self.supply += payouts.iter().map(|payout| payout.amount).sum::<u128>();
-            self.next += 1;
-        }
-    }
-
-    fn burn(&mut self, amount: u128) {
-        let amount = amount.min(self.supply);
-        if amount > 0 {
-            self.supply -= amount;
-            self.burns.push(to_bob(self.burns.len() as u64, amount));
-        }
-    }
-
-    /// On Base, on the way there, on the way back.
-    fn total(&self, ledger: &Ledger) -> u128 {
-        let there: u128 = ledger.bridge().owed
-            + ledger.settlements().skip(self.next as usize).map(|record| record.payouts_sum).sum::<u128>();
-        let credited = ledger.bridge().burns as usize;
-        self.supply + there + self.burns[credited..].iter().map(|burn| burn.amount).sum::<u128>()
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
-
-    #[test]
-    fn both_chains_together_have_one_supply(steps in prop::collection::vec((0_u8..6, any::<u16>()), 1..60)) {
-        let mut world = World::with(Rules::default());
-        let mut base = Base { supply: BRIDGED, ..Base::default() };
-        let mut nonce = 0;
-        for (kind, number) in steps {
-            let amount = u128::from(number) * OPG / 3_000 + 1;
-            match kind {
-                0 | 1 => {
-                    world.raw_block(vec![sending(nonce, wallet(5 + (number % 3) as u8), amount)]);
-                    nonce += 1;
-                }
-                2 => base.burn(amount),
-                3 => base.follow(&world.ledger),
-                4 => {
-                    let credited = world.ledger.bridge().burns as usize;
-                    let waiting: Vec<_> = base.burns[credited..].iter().take(64).cloned().collect();
-                    // A liar adds what was never burnt.
-                    let lie = to_bob(base.burns.len() as u64, amount);
-                    let _: Result<(), _> = world.send(VALIDATORS[0], report(&[lie]));
-                    for validator in VALIDATORS.iter().skip(usize::from(number % 3)) {
-                        let _: Result<(), _> = world.send(*validator, report(&waiting));
-                    }
-                }
-                _ => {
-                    world.next_epoch();
-                }
-            }
-            prop_assert_eq!(world.ledger.balance(&BRIDGE), base.total(&world.ledger));
-        }
-        let digest = |burns: &[Burn]| burns.iter().fold(Digest::ZERO, |before, burn| burn.chained(&before));
-        let bridge = world.ledger.bridge();
-        prop_assert_eq!(bridge.burns_digest, digest(&base.burns[..bridge.burns as usize]));
-        prop_assert_eq!(Ledger::new(&genesis(Rules::default())).unwrap().money(), world.ledger.money());
-    }
 }

@@ -33,6 +33,24 @@ pub enum Bridge {
     /// Where both sides stand.
     #[command(after_help = "Example:\n  og bridge status")]
     Status,
+    /// Deploy the network's settlement, and its OPG, on a chain that has neither.
+    Deploy(Deploy),
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  og bridge deploy --base-rpc https://… --from deployer\n\nThe same again goes on where something failed; nothing is deployed twice."
+)]
+pub struct Deploy {
+    /// RPC of the chain.
+    #[arg(long, value_name = "URL")]
+    pub base_rpc: String,
+    /// Id of the chain that is meant: another RPC is refused.
+    #[arg(long, default_value_t = contracts::addresses::BASE_CHAIN_ID)]
+    pub chain: u64,
+    /// Pays for the gas: a wallet of a key of the folder (NAME alone is NAME/0, which is not the key's account on the ledger), or a file with a secret in hexadecimal.
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE")]
+    pub from: String,
 }
 
 #[derive(Subcommand)]

@@ -1,4 +1,5 @@
-//! `og bridge`, `og payout` and `og relayer`: OPG between the ledger and Base, what is owed there, and who carries it.
+//! `og bridge`, `og payout` and `og relayer`: OPG between the ledger and Base, what is owed there, and who carries it. What is deployed there is
+//! in `deploy`.
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use relayer::{Call, Carried, CarryError, Chain, Load, SignerKey};
 use serde_json::{Value, json};
 
 use super::{
+    deploy,
     refused::by_chain,
     show,
     wallet::{address, base_units, written},
@@ -36,12 +38,13 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Bridge) -> Resu
         cli::Bridge::ToBase { amount, to, key } => to_base(remote, common, &amount, to.as_deref(), &key).await,
         cli::Bridge::ToLedger { amount, to, key } => to_ledger(remote, common, &amount, to.as_deref(), &key).await,
         cli::Bridge::Status => status(remote, common).await,
+        cli::Bridge::Deploy(options) => deploy::run(remote, common, &options).await,
     }
 }
 
 fn link(remote: &Remote) -> Result<Link> {
     bridge::read(&remote.home)?
-        .context("this network is not joined to Base; hint: og devnet --base-rpc URL --base-settlement ADDRESS")
+        .context("this network is not joined to Base; hint: og bridge deploy, then og devnet --base-rpc URL --base-settlement ADDRESS")
 }
 
 fn own(key: &SignerKey) -> EvmAddress {

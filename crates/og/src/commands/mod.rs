@@ -5,9 +5,11 @@ mod audit;
 mod bridge;
 mod claim;
 mod compile;
+mod deploy;
 mod describe;
 pub mod facilitator;
 mod facts;
+mod faucet;
 mod governance;
 mod infer;
 mod join;
@@ -114,7 +116,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Stake(command) => stake::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Governance(command) => governance::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Revenue(options) => revenue::run(&Remote::new(&common), &common, &options).await.map(done),
-        Verb::Faucet(options) => wallet::faucet(&Remote::new(&common), &common, &options).await.map(done),
+        Verb::Faucet(options) => faucet::run(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Bridge(command) => bridge::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Payout(command) => bridge::payout(&Remote::new(&common), &common, command).await.map(done),
         Verb::Relayer(options) => bridge::relay(&Remote::new(&common), &common, options).await.map(done),

@@ -53,6 +53,9 @@ async fn start(options: NodeStart) -> Result<()> {
     if options.public_url.is_some() && entry.role != "gateway" {
         bail!("{} has the role {}; a gateway has a public address", entry.name, entry.role);
     }
+    if options.faucet && entry.role != "gateway" {
+        bail!("{} has the role {}; a devnet's gateway has its faucet", entry.name, entry.role);
+    }
     if options.origins.is_some() && !["gateway", "validator"].contains(&entry.role.as_str()) {
         bail!("{} has the role {}; gateways and validators answer browsers' pages", entry.name, entry.role);
     }
@@ -64,6 +67,7 @@ async fn start(options: NodeStart) -> Result<()> {
         threads: options.threads.map(usize::from),
         public_url: options.public_url,
         any_payer: options.any_payer,
+        faucet: options.faucet,
         origins: options.origins.unwrap_or_default(),
     };
     let mut terminate = signal(SignalKind::terminate())?;

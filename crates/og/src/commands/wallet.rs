@@ -1,5 +1,5 @@
-//! `og wallet show | owed | pay | home` and `og faucet`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`,
-//! whose the supply is in `allocations`.
+//! `og wallet show | owed | pay | home`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`, whose the supply is in
+//! `allocations`.
 
 use alloy_primitives::{Address, U256};
 use anyhow::{Context as _, Result, ensure};
@@ -7,7 +7,7 @@ use crypto::{PublicKey, digest::hex};
 use evm::modules::opg::{IOPG, MODULE};
 use ledger::address_of;
 use network::Sender;
-use protocol::{Action, Amount, EvmAddress, transaction::NameHome};
+use protocol::{Action, Amount, Beneficiary, EvmAddress, transaction::NameHome};
 use serde_json::{Value, json};
 
 use super::{
@@ -37,11 +37,6 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Resu
         cli::Wallet::Pay { from, to, amount } => pay(remote, common, &from, &to, &amount).await,
         cli::Wallet::Home { base, key } => home(remote, common, base.as_deref(), &key).await,
     }
-}
-
-pub async fn faucet(remote: &Remote, common: &Common, options: &cli::Faucet) -> Result<()> {
-    let paid = pay(remote, common, keys::FAUCET, &options.to, &options.amount).await;
-    paid.context("the faucet paid nothing; hint: only a devnet's own folder has the key of one")
 }
 
 async fn show_wallet(remote: &Remote, common: &Common, who: &str) -> Result<()> {
@@ -119,20 +114,24 @@ async fn home(remote: &Remote, common: &Common, base: Option<&str>, key: &str) -
 
 /// An address behind 0x, a public key, the name of a key in the folder, or an address that its key signs for as wallets do
 /// (`NAME/INDEX`, `@FILE`).
-pub(super) fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
-    if let Some(account) = keys::account(who) {
-        return Ok(account);
+pub(super) fn beneficiary(remote: &Remote, who: &str) -> Result<Beneficiary> {
+    if let Some(named) = keys::beneficiary(who) {
+        return Ok(named);
     }
     ensure!(!who.starts_with("0x"), "{who:?} is no address; hint: 0x and 40 hexadecimal digits");
     if who.contains('/') || who.starts_with('@') {
-        return Ok(EvmAddress(keys::signer(&remote.home, who)?.address().into_array()));
+        return Ok(Beneficiary::Wallet(EvmAddress(keys::signer(&remote.home, who)?.address().into_array())));
     }
     let found = keys::list(&remote.home)?.into_iter().find(|file| file.name == who);
     let file = found.with_context(|| {
         format!("no key is called {who:?}; hint: og keys list, base/0 for an address of a key, or name an address")
     })?;
-    let key = PublicKey::from_hex(&file.public_key).context("a key file holds no public key")?;
-    Ok(address_of(&key))
+    PublicKey::from_hex(&file.public_key).context("a key file holds no public key").map(Beneficiary::Key)
+}
+
+/// The account on the ledger of whoever is named so.
+pub(super) fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
+    beneficiary(remote, who).map(|whom| keys::account_of(&whom))
 }
 
 pub(super) fn written(address: &EvmAddress) -> String {

@@ -15,5 +15,5 @@ pub use settle::{
     CONTRACTS, Call, ClaimLine, SettleError, begin_withdrawal, claim, claim_digest, claim_signed, deposit,
     end_withdrawal, needs, pay, payment, refund, refund_signed, send, sweep,
 };
-pub use transaction::{Fees, Foreign, Signed, read, sign, sign_paying};
+pub use transaction::{Fees, Foreign, Signed, read, sign, sign_creating, sign_paying};
 pub use used::{Done, Log, Signature};

@@ -91,7 +91,7 @@ pub fn read(raw: &[u8]) -> Option<Foreign> {
     }
     let is_odd = bool::decode(rest).ok()?;
     let (r, s) = (number(rest)?, number(rest)?);
-    let body = body(&call, u128::try_from(value).ok()?, chain_id, nonce, fees);
+    let body = body(call.to.as_slice(), &call.data, u128::try_from(value).ok()?, (chain_id, nonce, fees));
     let mut unsigned = vec![TYPE];
     list_of(&body, &mut unsigned);
     let signature = [&r.to_be_bytes::<32>()[..], &s.to_be_bytes::<32>(), &[27 + u8::from(is_odd)]].concat();
@@ -114,7 +114,15 @@ pub fn sign(call: &Call, chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey)
 
 /// The same with so many of the chain's coins.
 pub fn sign_paying(call: &Call, value: u128, chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey) -> Signed {
-    let body = body(call, value, chain_id, nonce, fees);
+    signed(body(call.to.as_slice(), &call.data, value, (chain_id, nonce, fees)), nonce, key)
+}
+
+/// Signs what makes a contract by running `init`.
+pub fn sign_creating(init: &[u8], chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey) -> Signed {
+    signed(body(&[], init, 0, (chain_id, nonce, fees)), nonce, key)
+}
+
+fn signed(body: Vec<u8>, nonce: u64, key: &SignerKey) -> Signed {
     let mut unsigned = vec![TYPE];
     list_of(&body, &mut unsigned);
     let signature = key.sign(&keccak256(&unsigned));
@@ -128,16 +136,17 @@ pub fn sign_paying(call: &Call, value: u128, chain_id: u64, nonce: u64, fees: Fe
     Signed { hash: keccak256(&raw), raw: raw.into(), nonce }
 }
 
-fn body(call: &Call, value: u128, chain_id: u64, nonce: u64, fees: Fees) -> Vec<u8> {
+/// What is signed; `to` is nothing where a contract is made. Last come the chain's id, the sender's nonce, and the fees.
+fn body(to: &[u8], data: &[u8], value: u128, (chain_id, nonce, fees): (u64, u64, Fees)) -> Vec<u8> {
     let mut body = Vec::new();
     chain_id.encode(&mut body);
     nonce.encode(&mut body);
     fees.max_priority_fee_per_gas.encode(&mut body);
     fees.max_fee_per_gas.encode(&mut body);
     fees.gas.encode(&mut body);
-    call.to.encode(&mut body);
+    to.encode(&mut body);
     value.encode(&mut body);
-    call.data.encode(&mut body);
+    data.encode(&mut body);
     // No access list.
     Header { list: true, payload_length: 0 }.encode(&mut body);
     body
@@ -165,6 +174,17 @@ mod tests {
         let read = read(&signed.raw).unwrap();
         assert_eq!((read.sender, read.chain_id, read.nonce, read.hash), (sender, 8_453, 3, signed.hash));
         assert_eq!((read.value, read.call, read.fees.gas), (U256::from(5), call, 70_000));
+    }
+
+    #[test]
+    fn what_makes_a_contract_is_signed_for_nobody_and_calls_nothing() {
+        let key = SignerKey::from_secret([7; 32]).unwrap();
+        let fees = Fees { gas: 70_000, max_fee_per_gas: 1_000_000, max_priority_fee_per_gas: 1_000 };
+        let made = sign_creating(&[9; 68], 8_453, 3, fees, &key);
+        assert!(read(&made.raw).is_none(), "it is no call");
+        assert_eq!((made.hash, made.nonce), (keccak256(&made.raw), 3));
+        // Behind the gas: nobody, nothing, and 68 bytes of code.
+        assert!(made.raw.windows(8).any(|bytes| bytes == [0x11, 0x70, 0x80, 0x80, 0xb8, 68, 9, 9]));
     }
 
     #[test]
