@@ -10,6 +10,7 @@ mod answered;
 mod call;
 mod chat;
 mod completions;
+mod constraint;
 mod embeddings;
 mod endpoint;
 mod error;
@@ -26,6 +27,7 @@ mod stop;
 mod tensor;
 mod terms;
 mod tools;
+mod unsupported;
 
 pub mod face;
 pub mod limits;

@@ -36,6 +36,8 @@ pub const TOOLS_MAX: usize = protocol::request::TOOLS_MAX;
 pub const NAME_BYTES_MAX: usize = protocol::request::NAME_BYTES_MAX;
 pub const DESCRIPTION_BYTES_MAX: usize = protocol::request::DESCRIPTION_BYTES_MAX;
 pub const SCHEMA_BYTES_MAX: usize = protocol::request::SCHEMA_BYTES_MAX;
+/// Most texts of which an answer is to be one.
+pub const CHOICES_MAX: usize = 1_024;
 /// Most tokens with a bias, and the greatest bias.
 pub const BIASES_MAX: usize = protocol::request::BIASES_MAX;
 pub const BIAS_MICROS_MAX: u32 = 100_000_000;
