@@ -46,6 +46,8 @@ static UNSUPPORTED: &[Unsupported] = &[
         "nothing is run here but the model",
         "ask whoever moderates, before or after",
     ),
+    Unsupported::new("max_output_tokens", never, "it has another name here", "say max_completion_tokens"),
+    Unsupported::new("stop_sequences", empty, "it has another name here", "say stop"),
     Unsupported::new("store", off, "nothing is stored", "keep the answer: its receipt is what lasts"),
 ];
 

@@ -16,7 +16,7 @@ use crate::{
     said::{End, Part, Said, SaidToken},
     sse::{Events, json},
     terms::{Terms, narrow},
-    unsupported::{ENGINES, Unsupported, empty, on, refuse_unsupported},
+    unsupported::{ENGINES, Unsupported, empty, never, on, refuse_unsupported},
 };
 
 /// Tokens of an answer where the caller names no number, as in the real service.
@@ -29,6 +29,9 @@ static UNSUPPORTED: &[Unsupported] = &[
         "models here write on where a text ends, not into its middle",
         "let the prompt end where the answer is to begin",
     ),
+    Unsupported::new("max_output_tokens", never, "it has another name here", "say max_tokens"),
+    Unsupported::new("stop_sequences", empty, "it has another name here", "say stop"),
+    Unsupported::new("tools", empty, "a prompt has no place for them", "POST /v1/chat/completions calls tools"),
     Unsupported::new(
         "add_special_tokens",
         on,
@@ -44,7 +47,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     [UNSUPPORTED, ENGINES].into_iter().try_for_each(|table| refuse_unsupported(&body, table))?;
     let terms = Terms::read(&body)?;
     let (stream, echo) = (flag(&body, "stream")?, flag(&body, "echo")?);
-    let max_tokens = max_tokens(&body, &["max_tokens"], 0)?.unwrap_or(ANSWER_TOKENS);
+    let max_tokens = max_tokens(&body, &["max_tokens", "max_completion_tokens"], 0)?.unwrap_or(ANSWER_TOKENS);
     let (mut parameters, named) = sampling(&body, &terms, Some(max_tokens))?;
     parameters.stop = stops(&body, "stop")?;
     let wanted = body.get("logprobs").filter(|field| *field.json != Json::Flag(false));

@@ -14,12 +14,18 @@ use crate::{
     said::Said,
     sse::json,
     terms::Terms,
-    unsupported::{Unsupported, never, refuse_unsupported},
+    unsupported::{Unsupported, never, on, refuse_unsupported},
 };
 
 static UNSUPPORTED: &[Unsupported] = &[
     // Cutting a vector is only an embedding where the model was trained for it, which no artefact says.
     Unsupported::new("dimensions", never, "a vector has the length that its model gives it", "cut it yourself"),
+    Unsupported::new(
+        "add_special_tokens",
+        on,
+        "a text's tokens are what its tokenizer says",
+        "send the text as tokens",
+    ),
     Unsupported::new("truncate_prompt_tokens", never, "a text is embedded whole, or refused", "send a shorter one"),
 ];
 

@@ -54,6 +54,8 @@ static UNSUPPORTED: &[Unsupported] = &[
     ),
     Unsupported::new("personality", never, "no model here knows it", "say it in 'instructions'"),
     Unsupported::new("n", one, "a response is one answer", "ask again, or POST /v1/chat/completions"),
+    Unsupported::new("best_of", one, "a response is one answer", "ask again, or POST /v1/chat/completions"),
+    Unsupported::new("stop_sequences", empty, "it has another name here", "say stop"),
     Unsupported::new("response_format", never, "it has another name here", "say text.format"),
     Unsupported::new("max_tokens", never, "it has another name here", "say max_output_tokens"),
     Unsupported::new("max_completion_tokens", never, "it has another name here", "say max_output_tokens"),
@@ -61,6 +63,12 @@ static UNSUPPORTED: &[Unsupported] = &[
 ];
 static OF_TEXT: &[Unsupported] =
     &[Unsupported::new("verbosity", medium, "no model here knows it", "say in 'instructions' how long to answer")];
+static OF_CACHE: &[Unsupported] = &[Unsupported::new(
+    "prewarm",
+    off,
+    "what is asked is answered",
+    "leave it out: prompts that begin alike are remembered",
+)];
 static OF_REASONING: &[Unsupported] = &[
     Unsupported::new("mode", |json| is_word(json, &["standard"]), "an answer is drawn once", "leave it out"),
     Unsupported::new(
@@ -109,6 +117,7 @@ fn refuse(body: &Object<'_>) -> Result<(), ApiError> {
     [UNSUPPORTED, TEMPLATES, ENGINES].into_iter().try_for_each(|table| refuse_unsupported(body, table))?;
     refuse_inside(body.get("text"), OF_TEXT)?;
     refuse_inside(body.get("reasoning"), OF_REASONING)?;
+    refuse_inside(body.get("prompt_cache_options"), OF_CACHE)?;
     refuse_in_each(body.get("tools"), TOOLS_MAX, OF_TOOLS)
 }
 

@@ -89,6 +89,8 @@ pub(crate) static TEMPLATES: &[Unsupported] = &[
     Unsupported::new("add_special_tokens", off, "a prompt is what the template says", LEFT_OUT),
     Unsupported::new("chat_template", never, "a model's template is part of its root", "say chat_template_kwargs"),
     Unsupported::new("documents", empty, "templates are shown messages and tools", "put them into a message"),
+    Unsupported::new("include_reasoning", on, "what a model thought is part of its answer", LEFT_OUT),
+    Unsupported::new("separate_reasoning", on, "what a model thought is told in its own place", LEFT_OUT),
     Unsupported::new("echo", off, "an answer begins a new turn", "POST /v1/completions has echo"),
 ];
 
@@ -146,4 +148,18 @@ pub(crate) fn refuse_in_each(
 ) -> Result<(), ApiError> {
     let items = field.map(|field| field.list(items_max)).transpose()?.unwrap_or_default();
     items.into_iter().try_for_each(|item| refuse_inside(Some(item), table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_specification_has_a_row_for_each_field_that_every_dialect_refuses() {
+        let page = include_str!("../../../specs/interfaces.md");
+        for row in ENGINES.iter().chain(TEMPLATES) {
+            assert!(page.contains(&format!("| `{}` |", row.name)), "{}", row.name);
+            assert!(!row.why.is_empty() && !row.hint.is_empty(), "{}", row.name);
+        }
+    }
 }
