@@ -14,6 +14,7 @@ use crate::{
     said::{Part, Said},
     sse::Events,
     terms::Terms,
+    thoughts::Thinking,
     tools::{Calling, Family},
 };
 
@@ -26,6 +27,8 @@ pub struct Call {
     pub stream: bool,
     /// Where tools are offered: how answers may call them.
     pub calling: Option<Calling>,
+    /// The caller asks for thoughts, which not every model has.
+    pub wants_thoughts: bool,
     pub teller: Box<dyn Teller>,
 }
 
@@ -68,6 +71,11 @@ pub trait Teller: Send + Sync {
     /// All have.
     fn end(&mut self, _head: &Head, _said: &[Said], _events: &mut Events) {}
 
+    /// Whether words of scored tokens are kept until an answer's end, also where parts are told as they come.
+    fn keeps_words(&self) -> bool {
+        false
+    }
+
     /// Whose words errors are told in.
     fn dialect(&self) -> Dialect {
         Dialect::OpenAi
@@ -83,10 +91,10 @@ pub trait Teller: Send + Sync {
 
 impl std::fmt::Debug for Call {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { model, jobs, terms, stream, calling, teller: _ } = self;
+        let Self { model, jobs, terms, stream, calling, wants_thoughts, teller: _ } = self;
         let mut shown = formatter.debug_struct("Call");
         shown.field("model", model).field("jobs", jobs).field("terms", terms).field("stream", stream);
-        shown.field("calling", calling).finish_non_exhaustive()
+        shown.field("calling", calling).field("wants_thoughts", wants_thoughts).finish_non_exhaustive()
     }
 }
 
@@ -150,20 +158,38 @@ impl Call {
         Ok(())
     }
 
-    /// True where answers need the model's vocabulary to be told: scores name tokens, echoes show them.
+    /// Refuses to give thoughts of a model that has none.
+    pub fn check_thoughts(&self, thinking: Option<&Thinking>) -> Result<(), ApiError> {
+        if !self.wants_thoughts || thinking.is_some() {
+            return Ok(());
+        }
+        let message =
+            "Unsupported parameter: 'thinking' is not supported: this model does not think before it answers.";
+        Err(ApiError::new(Code::UnsupportedParameter, message).with_param("thinking"))
+    }
+
+    /// Whether what is answered are conversations: their models may think, and call tools.
+    pub fn is_chat(&self) -> bool {
+        self.jobs.iter().any(|job| matches!(job.input, Input::Chat(_)))
+    }
+
+    /// True where answers need the model's vocabulary to be told: scores name tokens, echoes show them, and it says whether there are thoughts.
     pub fn needs_words(&self) -> bool {
-        self.jobs.iter().any(|job| {
-            let shows_tokens = job.echo && !matches!(job.input, Input::Prompt(protocol::Prompt::Text(_)));
-            job.parameters.scores > 0 || shows_tokens
-        })
+        self.wants_thoughts
+            || self.jobs.iter().any(|job| {
+                let shows_tokens = job.echo && !matches!(job.input, Input::Prompt(protocol::Prompt::Text(_)));
+                job.parameters.scores > 0 || shows_tokens
+            })
     }
 }
 
-/// Token counts of all receipts: what is said is what each receipt commits to.
+/// Token counts of all receipts: what is said is what each receipt commits to. Which of them are thoughts, the marks in the answers say.
 pub(crate) fn usage(said: &[Said]) -> crate::answer::Usage {
+    let thoughts = said.iter().filter_map(|said| said.thought_tokens).reduce(u32::saturating_add);
     let sum = |count: fn(&Answered) -> u32| said.iter().map(|said| count(&said.answered)).fold(0, u32::saturating_add);
     crate::answer::Usage::new(
         sum(|answered| answered.receipt.receipt.prompt_tokens),
         sum(|answered| answered.receipt.receipt.output_tokens),
+        thoughts,
     )
 }

@@ -72,7 +72,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let job = Job::new(Input::Chat(chat), parameters, named);
     let teller = Chatting { include_usage: include_usage(&body, stream)?, has_scores: job.parameters.scores > 0 };
     let jobs = Call::times(vec![job], times, "n")?;
-    Ok(Call { model, jobs, terms, stream, calling, teller: Box::new(teller) })
+    Ok(Call { model, jobs, terms, stream, calling, wants_thoughts: false, teller: Box::new(teller) })
 }
 
 /// `logprobs` and `top_logprobs` as one number.

@@ -66,7 +66,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let jobs = Call::times(prompts.into_iter().map(job).collect(), times, "prompt")?;
     let include_usage = include_usage(&body, stream)?;
     let teller = Completing { include_usage, has_scores, lengths: vec![0; jobs.len()] };
-    Ok(Call { model, jobs, terms, stream, calling: None, teller: Box::new(teller) })
+    Ok(Call { model, jobs, terms, stream, calling: None, wants_thoughts: false, teller: Box::new(teller) })
 }
 
 /// A text, tokens, or a list of either.

@@ -52,7 +52,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let jobs = texts.chunks(EMBEDDED_MAX).map(job).collect::<Result<Vec<_>, ApiError>>()?;
     let jobs = Call::times(jobs, 1, "input")?;
     let terms = Terms::read(&body)?;
-    Ok(Call { model, jobs, terms, stream: false, calling: None, teller: Box::new(Embedding { base64 }) })
+    let teller = Box::new(Embedding { base64 });
+    Ok(Call { model, jobs, terms, stream: false, calling: None, wants_thoughts: false, teller })
 }
 
 struct Embedding {

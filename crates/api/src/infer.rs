@@ -41,6 +41,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
         terms: Terms::read(&body)?,
         stream: false,
         calling: None,
+        wants_thoughts: false,
         teller: Box::new(Inference),
     })
 }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod answered;
+mod begun;
 mod call;
 mod chat;
 mod completions;
@@ -26,6 +27,7 @@ mod sse;
 mod stop;
 mod tensor;
 mod terms;
+mod thoughts;
 mod tools;
 mod unsupported;
 
@@ -39,9 +41,10 @@ pub use endpoint::{ENDPOINTS, Endpoint, Gives};
 pub use error::{ApiError, Code, Dialect, Fault};
 pub use json::{Json, JsonError};
 pub use parameters::{Named, USUAL};
-pub use said::{End, Part, Reading, Said, SaidToken};
+pub use said::{End, Manner, Part, Reading, Said, SaidToken};
 pub use sse::Events;
 pub use stop::StopText;
 pub use tensor::{TensorFace, read_tensor};
 pub use terms::{Terms, offered};
+pub use thoughts::Thinking;
 pub use tools::{CallReader, Calling, Choice, Family};

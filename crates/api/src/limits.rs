@@ -38,6 +38,8 @@ pub const DESCRIPTION_BYTES_MAX: usize = protocol::request::DESCRIPTION_BYTES_MA
 pub const SCHEMA_BYTES_MAX: usize = protocol::request::SCHEMA_BYTES_MAX;
 /// Most texts of which an answer is to be one.
 pub const CHOICES_MAX: usize = 1_024;
+/// Most of an answer's text that is held back because it may be calls of tools: beyond it, it is text.
+pub const CALLS_BYTES_MAX: usize = 2 * protocol::request::MESSAGE_BYTES_MAX;
 /// Most tokens with a bias, and the greatest bias.
 pub const BIASES_MAX: usize = protocol::request::BIASES_MAX;
 pub const BIAS_MICROS_MAX: u32 = 100_000_000;

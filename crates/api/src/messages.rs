@@ -23,7 +23,6 @@ use crate::{
 use told::Telling;
 
 static UNSUPPORTED: &[Unsupported] = &[
-    Unsupported::new("thinking", is_disabled, "what a model thinks is part of its answer here", "leave it out"),
     Unsupported::new("mcp_servers", empty, "nothing is called from here", "call them yourself, and say tools"),
     Unsupported::new("container", never, "nothing is run here but the model", "leave it out"),
     Unsupported::new(
@@ -59,10 +58,6 @@ fn only_direct(json: &Json) -> bool {
     *json == Json::List(vec![Json::Text("direct".to_owned())])
 }
 
-fn is_disabled(json: &Json) -> bool {
-    matches!(json, Json::Object(fields) if fields.iter().any(|(name, value)| name == "type" && is_word(value, &["disabled"])))
-}
-
 pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let json = Json::parse(body)?;
     let body = Object::body(&json)?;
@@ -86,10 +81,37 @@ fn read_body(body: &Object<'_>) -> Result<Call, ApiError> {
     let config = body.get("output_config").map(|config| config.object()).transpose()?;
     parameters.constraint = constraint(body, &terms, schema(body, config.as_ref())?)?;
     let (tools, calling) = tools(body)?;
-    let template_arguments = template_arguments(body, effort(config.and_then(|config| config.get("effort")))?)?;
+    let thoughts = thinking(body)?;
+    let effort = effort(config.and_then(|config| config.get("effort")))?;
+    let own = effort.into_iter().chain(thoughts.into_iter().flat_map(thinking_arguments));
+    let template_arguments = template_arguments(body, own)?;
     let chat = Chat { messages: messages(body)?, tools, template_arguments };
     let jobs = vec![Job::new(Input::Chat(chat), parameters, named)];
-    Ok(Call { model, jobs, terms, stream: flag(body, "stream")?, calling, teller: Box::new(Telling::default()) })
+    let (stream, wants_thoughts, teller) =
+        (flag(body, "stream")?, thoughts == Some(true), Box::new(Telling::default()));
+    Ok(Call { model, jobs, terms, stream, calling, wants_thoughts, teller })
+}
+
+/// Whether thoughts are asked for, or none; `None` leaves it to the model's template.
+///
+/// A budget of thoughts is a target and no limit, as Anthropic documents it: a model ends its thoughts by itself.
+fn thinking(body: &Object<'_>) -> Result<Option<bool>, ApiError> {
+    let Some(field) = body.get("thinking") else { return Ok(None) };
+    let wish = field.object()?;
+    let kind = wish.need("type")?;
+    match kind.text()? {
+        "disabled" => Ok(Some(false)),
+        "enabled" | "adaptive" => {
+            wish.get("budget_tokens").map(|budget| budget.natural(1, u64::MAX)).transpose()?;
+            Ok(Some(true))
+        }
+        _ => Err(ApiError::wrong_value(&kind.path, "another word", "one of enabled, adaptive, disabled")),
+    }
+}
+
+/// What templates call it that their models think.
+fn thinking_arguments(thinks: bool) -> [(&'static str, Json); 2] {
+    ["enable_thinking", "thinking"].map(|name| (name, Json::Flag(thinks)))
 }
 
 /// The schema that the answer is to fit, by its present name or the one that it had.

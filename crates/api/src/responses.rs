@@ -110,7 +110,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let asked = Asked::new(&body, max_tokens, &parameters);
     let jobs = vec![Job::new(Input::Chat(chat), parameters, named)];
     let stream = flag(&body, "stream")?;
-    Ok(Call { model, jobs, terms, stream, calling, teller: Box::new(Responding::new(asked)) })
+    Ok(Call { model, jobs, terms, stream, calling, wants_thoughts: false, teller: Box::new(Responding::new(asked)) })
 }
 
 fn refuse(body: &Object<'_>) -> Result<(), ApiError> {

@@ -1,5 +1,7 @@
 //! Stop texts end an answer and are no part of it: what could still become one is held back until it is none.
 
+use crate::begun::begun;
+
 /// Cuts an answer, as it comes in pieces, where the first stop text begins.
 #[derive(Clone, Debug)]
 pub struct StopText {
@@ -28,7 +30,7 @@ impl StopText {
             self.held.truncate(begin);
             return std::mem::take(&mut self.held);
         }
-        let kept = self.held.split_off(self.begun());
+        let kept = self.held.split_off(begun(&self.held, &self.stops));
         std::mem::replace(&mut self.held, kept)
     }
 
@@ -40,13 +42,6 @@ impl StopText {
     /// The stop text that ended the answer, if one did.
     pub fn into_found(self) -> Option<String> {
         self.found
-    }
-
-    /// Where the longest end begins that is the beginning of a stop text.
-    fn begun(&self) -> usize {
-        let begins_a_stop =
-            |at: &usize| self.held.get(*at..).is_some_and(|end| self.stops.iter().any(|stop| stop.starts_with(end)));
-        (0..self.held.len()).find(begins_a_stop).unwrap_or(self.held.len())
     }
 }
 

@@ -9,10 +9,11 @@ mod generic;
 mod hermes;
 mod llama;
 mod mistral;
+mod reader;
 
 use std::collections::BTreeSet;
 
-use protocol::{Constraint, List, Text, Tool, ToolCall};
+use protocol::{Constraint, List, Text, Tool};
 
 use crate::{
     error::{ApiError, Code},
@@ -22,6 +23,8 @@ use crate::{
     parameters::flag,
     sse::json,
 };
+
+pub use reader::CallReader;
 
 /// How tools may be called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct Family {
     pub name: &'static str,
     /// Whether a chat template is of this family.
     is_spoken_by: fn(template: &str) -> bool,
+    /// All that marks up calls. Where a vocabulary has one of these as a control token, which has no text, the token is the mark.
+    marks: &'static [&'static str],
     /// What begins calls anywhere in an answer.
     opens: &'static [&'static str],
     /// What begins calls at an answer's start only.
@@ -90,6 +95,11 @@ impl Family {
     /// The family of a chat template.
     pub fn of(template: &str) -> &'static Self {
         FAMILIES.iter().copied().find(|family| (family.is_spoken_by)(template)).unwrap_or(Self::GENERIC)
+    }
+
+    /// What stands for a part of a call, be it text or a token without any.
+    pub const fn marks(&self) -> &'static [&'static str] {
+        self.marks
     }
 
     /// The grammar that binds an answer: calls where they must be, `answer` or calls where both may be; `None` where
@@ -162,150 +172,6 @@ const GUIDANCE: &str = "x-guidance";
 /// Whether the grammar holds every call to its tool's schema.
 fn rules_bind_all(calling: &Calling, answer: Option<&Constraint>) -> bool {
     calling.choice != Choice::Auto || answer.is_some()
-}
-
-/// Where the reading stands.
-#[derive(Clone, Copy)]
-enum Place {
-    /// Nothing but white space has come.
-    Start,
-    /// In text.
-    Text,
-    /// Behind a call: white space between two calls is nobody's text.
-    Between,
-    /// Behind an opening, whose words stand before what is held.
-    Inside { opening: &'static str },
-}
-
-/// Takes calls out of a text that comes in pieces.
-#[derive(Clone)]
-pub struct CallReader {
-    family: &'static Family,
-    seed: String,
-    place: Place,
-    held: String,
-    count: usize,
-}
-
-impl CallReader {
-    pub fn new(family: &'static Family, seed: &str) -> Self {
-        Self { family, seed: seed.to_owned(), place: Place::Start, held: String::new(), count: 0 }
-    }
-
-    /// The text that can be shown and the calls that are whole after `piece` has come.
-    pub fn push(&mut self, piece: &str) -> (String, Vec<ToolCall>) {
-        self.held.push_str(piece);
-        let (mut shown, mut calls) = (String::new(), Vec::new());
-        while self.step(&mut shown, &mut calls) {}
-        (shown, calls)
-    }
-
-    /// What was held back, when no more comes.
-    pub fn finish(&mut self) -> (String, Vec<ToolCall>) {
-        let rest = std::mem::take(&mut self.held);
-        let opening = match self.place {
-            Place::Inside { opening } => opening,
-            Place::Start | Place::Text | Place::Between => return (rest, Vec::new()),
-        };
-        match (self.family.read)(&rest) {
-            Some(spoken) => (String::new(), self.named(spoken)),
-            None => (format!("{opening}{rest}"), Vec::new()),
-        }
-    }
-
-    /// One step; false where more text is needed.
-    fn step(&mut self, shown: &mut String, calls: &mut Vec<ToolCall>) -> bool {
-        match self.place {
-            Place::Start => self.start(),
-            Place::Text => self.text(shown),
-            Place::Between => self.between(),
-            Place::Inside { opening } => self.inside(opening, shown, calls),
-        }
-    }
-
-    fn start(&mut self) -> bool {
-        let come = self.held.trim_start();
-        if come.is_empty() {
-            return false;
-        }
-        let at_start = self.family.opens_at_start;
-        if at_start.iter().any(|open| come.starts_with(open)) {
-            self.held = come.to_owned();
-            self.place = Place::Inside { opening: "" };
-            return true;
-        }
-        if at_start.iter().any(|open| open.starts_with(come)) {
-            return false;
-        }
-        self.place = Place::Text;
-        true
-    }
-
-    fn text(&mut self, shown: &mut String) -> bool {
-        let opens = self.family.opens.iter().filter_map(|open| Some((self.held.find(open)?, *open)));
-        if let Some((at, opening)) = opens.min_by_key(|(at, _)| *at) {
-            shown.push_str(self.held.get(..at).unwrap_or_default());
-            self.held = self.held.get(at.saturating_add(opening.len())..).unwrap_or_default().to_owned();
-            self.place = Place::Inside { opening };
-            return true;
-        }
-        let begins = |at: &usize| {
-            self.held.get(*at..).is_some_and(|end| self.family.opens.iter().any(|open| open.starts_with(end)))
-        };
-        let kept = (0..self.held.len()).find(begins).unwrap_or(self.held.len());
-        let kept = self.held.split_off(kept);
-        shown.push_str(&std::mem::replace(&mut self.held, kept));
-        false
-    }
-
-    fn inside(&mut self, opening: &'static str, shown: &mut String, calls: &mut Vec<ToolCall>) -> bool {
-        let Some(close) = self.family.close else { return false };
-        let Some(at) = self.held.find(close) else { return false };
-        let rest = self.held.split_off(at.saturating_add(close.len()));
-        let whole = std::mem::replace(&mut self.held, rest);
-        if let Some(spoken) = (self.family.read)(whole.get(..at).unwrap_or_default()) {
-            calls.extend(self.named(spoken));
-            self.place = Place::Between;
-        } else {
-            shown.push_str(opening);
-            shown.push_str(&whole);
-            self.place = Place::Text;
-        }
-        true
-    }
-
-    fn between(&mut self) -> bool {
-        self.held = self.held.trim_start().to_owned();
-        if self.held.is_empty() {
-            return false;
-        }
-        self.place = Place::Text;
-        true
-    }
-
-    fn named(&mut self, spoken: Vec<Spoken>) -> Vec<ToolCall> {
-        let mut call = |spoken: Spoken| {
-            let id = self.id();
-            self.count = self.count.saturating_add(1);
-            Some(ToolCall {
-                id: Text::new(id).ok()?,
-                name: Text::new(spoken.name).ok()?,
-                arguments: Text::new(spoken.arguments).ok()?,
-            })
-        };
-        spoken.into_iter().filter_map(&mut call).collect()
-    }
-
-    /// An id that no other call of any answer has: the answer's own id and the call's number.
-    fn id(&self) -> String {
-        let seed: String = self.seed.chars().take(24).collect();
-        if self.family.has_short_ids {
-            let start: String = seed.chars().take(6).collect();
-            format!("{start:0<6}{:03}", self.count % 1_000)
-        } else {
-            format!("call_{seed}{}", self.count)
-        }
-    }
 }
 
 /// The call that an object with a name and arguments is.

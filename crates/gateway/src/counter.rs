@@ -3,6 +3,7 @@
 
 use std::{convert::Infallible, io, process::exit};
 
+use api::Thinking;
 use engine::{Conversation, Template, Tokenizer};
 use graph::Head;
 use network::process::{Asked, bound_computing, bound_memory};
@@ -12,6 +13,8 @@ use crate::question::{Ask, Bounds, Count, MESSAGE_BYTES_MAX, Tokens, read_ask, r
 
 /// How far below the others the machine ranks this process: a tenth of their share where cores are short.
 const RANK: i32 = 10;
+/// Tokens in which a mark is written, and white space behind it.
+const END_TOKENS: usize = 32;
 
 /// Counts for whoever started this process, over the socket that is its standard input, until that closes. Comes back only where standard
 /// input is no such socket.
@@ -38,6 +41,7 @@ pub fn serve() -> io::Result<Infallible> {
 struct Words {
     tokenizer: Tokenizer,
     template: Template,
+    thinking: Option<&'static Thinking>,
 }
 
 /// Takes the limits that this process lives under from now on, and reads the model's head.
@@ -52,7 +56,8 @@ fn begin(message: &[u8]) -> Result<(Bounds, Words), String> {
     }
     let language = head.language.ok_or_else(|| "it has no words".to_owned())?;
     let tokenizer = Tokenizer::load(&language.tokenizer, usize::MAX).map_err(|error| error.to_string())?;
-    Ok((bounds, Words { tokenizer, template: Template::parse(&language.template)? }))
+    let (template, thinking) = (Template::parse(&language.template)?, Thinking::of(&language.template));
+    Ok((bounds, Words { tokenizer, template, thinking }))
 }
 
 impl Words {
@@ -74,17 +79,23 @@ impl Words {
             }
             Input::Chat(chat) => {
                 let prompt = self.template.prompt(&self.tokenizer, &Conversation::chat(chat), time_ms);
-                Tokens::of_one(
-                    prompt
-                        .map_err(|error| match error.is_own_trouble() {
-                            true => Count::OwnTrouble(error.to_string()),
-                            false => refused(&error),
-                        })?
-                        .len(),
-                )
+                let prompt = prompt.map_err(|error| match error.is_own_trouble() {
+                    true => Count::OwnTrouble(error.to_string()),
+                    false => refused(&error),
+                })?;
+                let is_thinking = self.thinking.is_some_and(|way| way.is_begun_by(&self.end(&prompt)));
+                Tokens { is_thinking, ..Tokens::of_one(prompt.len()) }
             }
         };
         Ok(Count::Tokens(tokens))
+    }
+
+    /// The text that a prompt ends with, its marks included.
+    fn end(&self, prompt: &[u32]) -> String {
+        let mut bytes = Vec::new();
+        let last = prompt.get(prompt.len().saturating_sub(END_TOKENS)..).unwrap_or_default();
+        last.iter().for_each(|token| self.tokenizer.bytes(*token, &mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// A text between what the tokenizer puts around it; tokens as they are.

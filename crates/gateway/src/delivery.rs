@@ -20,6 +20,7 @@ use protocol::{
 };
 
 use crate::{
+    bounds::Size,
     checks::{Lie, Witnessed},
     directory::Lease,
     outbox::Outbox,
@@ -77,6 +78,9 @@ pub struct Delivery {
     /// As long as `tokens` where scores were asked for.
     scores: Vec<Score>,
     prompt_scores: Option<List<Score, TOKENS_MAX>>,
+    /// Of the answer before its first token, and of what came of it.
+    fresh: Size,
+    size: Size,
     tensors: Option<Vec<Tensor>>,
     attempt: Option<Attempt>,
     tried: Vec<NodeId>,
@@ -99,6 +103,7 @@ impl Delivery {
         stages: Arc<Stages>,
         meter: Option<Meter>,
     ) -> Self {
+        let size = Size::of(&request);
         let job = request.into_job(&shared.key);
         Self {
             shared,
@@ -108,6 +113,8 @@ impl Delivery {
             texts: Vec::new(),
             scores: Vec::new(),
             prompt_scores: None,
+            fresh: size,
+            size,
             tensors: None,
             attempt: None,
             tried: Vec::new(),
@@ -246,6 +253,7 @@ impl Delivery {
                 if !is_written || position >= wanted {
                     return Err(Setback::Broken("the worker sent more tokens than were asked for".to_owned()));
                 }
+                self.size.token(&request.parameters, &frame).inspect_err(|_| attempt.position = position)?;
                 self.tokens.push(frame.token);
                 self.texts.push(frame.text[..].to_owned());
                 self.scores.extend(frame.score.clone());
@@ -272,6 +280,7 @@ impl Delivery {
             Some(before) if *before == scores => Ok(None),
             Some(_) => Err(Setback::Differs),
             None => {
+                self.size.prompt(&self.job.request.parameters, &scores)?;
                 self.prompt_scores = Some(scores.clone());
                 Ok(Some(Advance::Piece(Piece::Prompt(scores.into_inner()))))
             }
@@ -342,13 +351,15 @@ impl Delivery {
                 metrics.worker_failures.add(1);
                 lease.failed();
             }
-            // An honest no; one that is not is outvoted by the next worker.
-            Setback::Refused(_) => {}
+            // An honest no; one that is not is outvoted by the next worker. What is too long here is no worker's doing.
+            Setback::Refused(_) | Setback::Overlong { .. } => {}
         }
     }
 
     /// Remembers a setback and says whether what was given out is void; an error where asking others is pointless.
     fn note(&mut self, setback: Setback) -> Result<bool, ApiError> {
+        // Another worker would say as much.
+        let is_overlong = matches!(setback, Setback::Overlong { .. });
         self.setbacks.push(setback);
         let is_void = !self.is_streamed && (!self.tokens.is_empty() || self.prompt_scores.is_some());
         if !self.is_streamed {
@@ -356,6 +367,7 @@ impl Delivery {
             self.texts.clear();
             self.scores.clear();
             self.prompt_scores = None;
+            self.size = self.fresh;
             self.tensors = None;
         }
         let is_nothing_left = self.tokens.is_empty() && self.prompt_scores.is_none();
@@ -363,7 +375,8 @@ impl Delivery {
             meter.returned();
         }
         let refusals = self.setbacks.iter().filter(|setback| setback.is_about_the_request()).count();
-        if refusals >= REFUSALS && (self.tokens.is_empty() || self.late_refusals >= REFUSALS) {
+        let is_refused = refusals >= REFUSALS && (self.tokens.is_empty() || self.late_refusals >= REFUSALS);
+        if is_overlong || is_refused {
             return Err(self.give_up());
         }
         Ok(is_void)

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod aside;
+mod bounds;
 mod checks;
 mod counter;
 mod counting;

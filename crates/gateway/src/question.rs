@@ -18,13 +18,30 @@ pub struct Tokens {
     pub all: u64,
     /// Of its texts the longest: each has the model's context for itself.
     pub longest: u64,
+    /// Of a conversation: whether its template has begun the answer's thoughts.
+    pub is_thinking: bool,
 }
 
 impl Tokens {
     /// Of an input that is one text.
     pub fn of_one(tokens: usize) -> Self {
         let all = u64::try_from(tokens).unwrap_or(u64::MAX);
-        Self { all, longest: all }
+        Self { all, longest: all, is_thinking: false }
+    }
+
+    fn write(&self) -> Vec<u8> {
+        [&self.all.to_le_bytes()[..], &self.longest.to_le_bytes(), &[u8::from(self.is_thinking)]].concat()
+    }
+
+    fn read(message: &[u8]) -> Option<Self> {
+        let (all, rest) = message.split_first_chunk::<8>()?;
+        let (longest, rest) = rest.split_first_chunk::<8>()?;
+        let is_thinking = match rest {
+            [0] => false,
+            [1] => true,
+            _ => return None,
+        };
+        Some(Self { all: u64::from_le_bytes(*all), longest: u64::from_le_bytes(*longest), is_thinking })
     }
 }
 
@@ -93,7 +110,7 @@ pub fn read_ask(message: &[u8]) -> io::Result<Ask> {
 impl Count {
     pub fn write(&self) -> Vec<u8> {
         match self {
-            Self::Tokens(Tokens { all, longest }) => [&[0][..], &all.to_le_bytes(), &longest.to_le_bytes()].concat(),
+            Self::Tokens(tokens) => [&[0][..], &tokens.write()].concat(),
             Self::Refused(words) => [&[1][..], cut(words).as_bytes()].concat(),
             Self::OwnTrouble(words) => [&[2][..], cut(words).as_bytes()].concat(),
         }
@@ -102,12 +119,10 @@ impl Count {
     pub fn read(message: &[u8]) -> io::Result<Self> {
         let (tag, rest) = message.split_first().ok_or_else(|| wrong("no count"))?;
         let words = || String::from_utf8_lossy(rest).into_owned();
-        match (tag, rest.split_first_chunk::<8>().map(|(all, rest)| (all, <[u8; 8]>::try_from(rest)))) {
-            (0, Some((all, Ok(longest)))) => {
-                Ok(Self::Tokens(Tokens { all: u64::from_le_bytes(*all), longest: u64::from_le_bytes(longest) }))
-            }
-            (1, _) => Ok(Self::Refused(words())),
-            (2, _) => Ok(Self::OwnTrouble(words())),
+        match tag {
+            0 => Tokens::read(rest).map(Self::Tokens).ok_or_else(|| wrong("no count")),
+            1 => Ok(Self::Refused(words())),
+            2 => Ok(Self::OwnTrouble(words())),
             _ => Err(wrong("no count")),
         }
     }
@@ -138,13 +153,16 @@ mod tests {
             assert!(read_ask(&asked).is_err());
         }
         let words = || "ä".repeat(400);
-        for count in
-            [Count::Tokens(Tokens { all: 9, longest: 4 }), Count::Refused(words()), Count::OwnTrouble(String::new())]
+        for count in [true, false]
+            .map(|is_thinking| Count::Tokens(Tokens { all: 9, longest: 4, is_thinking }))
+            .into_iter()
+            .chain([Count::Refused(words()), Count::OwnTrouble(String::new())])
         {
             assert_eq!(Count::read(&count.write()).unwrap(), count);
         }
         assert!(Count::Refused("ä".repeat(4_000)).write().len() <= 1 + (1 << 10));
-        for odd in [&[][..], &[3], &[0; 16], &[0; 18], &[255, 1]] {
+        let wrong_flag = [[0; 17].as_slice(), &[2]].concat();
+        for odd in [&[][..], &[3], &[0; 17], &[0; 19], &wrong_flag, &[255, 1]] {
             assert!(Count::read(odd).is_err(), "{odd:?}");
         }
     }

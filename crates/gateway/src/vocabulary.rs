@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{Family, SaidToken};
+use api::{Family, SaidToken, Thinking};
 use engine::{Detokenizer, Tokenizer};
 use futures::{FutureExt as _, future};
 use graph::{Defaults, Head};
@@ -49,6 +49,10 @@ pub struct Words {
     pub context: u64,
     /// How it calls tools.
     pub family: &'static Family,
+    /// How it thinks before it answers, if it does.
+    pub thinking: Option<&'static Thinking>,
+    /// Of its control tokens, which have no text, those that mark up thoughts or calls.
+    pub marks: Vec<(u32, &'static str)>,
     /// What applies where a caller names nothing.
     pub defaults: Defaults,
 }
@@ -61,6 +65,11 @@ impl Words {
     fn word(&self, token: u32) -> String {
         let special = self.tokenizer.specials().iter().find(|special| special.id == token);
         special.map_or_else(|| self.tokenizer.decode(&[token]), |special| special.content.clone())
+    }
+
+    /// What a token marks that has no text.
+    pub fn mark(&self, token: u32) -> Option<&'static str> {
+        self.marks.iter().find(|(mark, _)| *mark == token).map(|(_, mark)| *mark)
     }
 
     /// A token and its score, in words.
@@ -286,12 +295,22 @@ impl Vocabularies {
         proven.inspect_err(|error| tracing::debug!(?error, model = %head.root, "a head was not read")).ok()?;
         let read = move || {
             let tokenizer = Tokenizer::load(&language.tokenizer, usize::MAX).ok()?;
-            let family = Family::of(&language.template);
-            Some(Words { tokenizer, head: bytes, context: head.context.into(), family, defaults: language.defaults })
+            let (family, thinking) = (Family::of(&language.template), Thinking::of(&language.template));
+            let marks = marks(&tokenizer, family, thinking);
+            let (context, defaults) = (head.context.into(), language.defaults);
+            Some(Words { tokenizer, head: bytes, context, family, thinking, marks, defaults })
         };
         let words = tokio::task::spawn_blocking(read).await.ok()??;
         Some(Some(Arc::new(words)))
     }
+}
+
+/// The control tokens that mark up thoughts or calls.
+fn marks(tokenizer: &Tokenizer, family: &Family, thinking: Option<&'static Thinking>) -> Vec<(u32, &'static str)> {
+    let own = thinking.into_iter().flat_map(Thinking::marks);
+    let all: Vec<&'static str> = family.marks().iter().copied().chain(own).collect();
+    let mark = |content: &str| all.iter().copied().find(|mark| *mark == content);
+    tokenizer.specials().iter().filter_map(|special| Some((special.id, mark(&special.content)?))).collect()
 }
 
 /// True only if `texts` together are what `tokens` say, with or without a last character that is not whole. Ends where they differ, and

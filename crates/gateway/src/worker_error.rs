@@ -14,6 +14,10 @@ pub enum Setback {
     Differs,
     Lied(Lie),
     Refused(FailedFrame),
+    /// The answer has more text than is held of one here.
+    Overlong {
+        bytes_max: usize,
+    },
 }
 
 impl Setback {
@@ -24,6 +28,7 @@ impl Setback {
                 Failure::BadRequest | Failure::ContextTooLong => true,
                 Failure::UnknownModel | Failure::Unauthorised | Failure::Busy | Failure::Internal => false,
             },
+            Self::Overlong { .. } => true,
             Self::Broken(_) | Self::Differs | Self::Lied(_) => false,
         }
     }
@@ -34,6 +39,7 @@ impl Setback {
             Self::Differs => "two workers gave different tokens".to_owned(),
             Self::Lied(lie) => format!("a worker's receipt was false: {lie}"),
             Self::Refused(frame) => frame.message[..].to_owned(),
+            Self::Overlong { bytes_max } => format!("the answer has more than {bytes_max} bytes of text"),
         }
     }
 }
@@ -44,6 +50,10 @@ pub fn give_up(setbacks: &[Setback], streamed: usize) -> ApiError {
         let none = ApiError::new(Code::NoWorker, "No worker that serves this model can be reached now.");
         return none.with_retry_after_s(2);
     };
+    if let Setback::Overlong { bytes_max } = last {
+        let message = format!("The answer has more than {bytes_max} bytes of text, the most that is held of one here.");
+        return ApiError::new(Code::RequestTooLarge, message).with_hint("ask for fewer tokens");
+    }
     if streamed > 0 {
         let message =
             format!("The answer broke off after {streamed} tokens and no other worker could go on: {}.", last.reason());
@@ -67,7 +77,9 @@ pub fn give_up(setbacks: &[Setback], streamed: usize) -> ApiError {
 pub fn refused_late(setbacks: &[Setback], streamed: usize) -> ApiError {
     let refusal = setbacks.iter().find_map(|setback| match setback {
         Setback::Refused(frame) if setback.is_about_the_request() => Some(frame),
-        Setback::Refused(_) | Setback::Broken(_) | Setback::Differs | Setback::Lied(_) => None,
+        Setback::Refused(_) | Setback::Broken(_) | Setback::Differs | Setback::Lied(_) | Setback::Overlong { .. } => {
+            None
+        }
     });
     refusal.map_or_else(|| give_up(setbacks, streamed), about_the_request)
 }

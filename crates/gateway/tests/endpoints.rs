@@ -226,7 +226,10 @@ async fn messages_use_tools_and_refuse_in_their_own_words() {
     let events = named(&stage.client.post("/v1/messages", &ask(&format!(r#"{tools},"stream":true"#))).await);
     assert_eq!(deltas(&events, "content_block_delta"), r#"{"q":"K2"}"#);
     for (fields, status, kind) in [
-        (r#","thinking":{"type":"enabled","budget_tokens":1024}"#, 400, "invalid_request_error"),
+        (r#","thinking":{"type":"enabled","budget_tokens":0}"#, 400, "invalid_request_error"),
+        (r#","thinking":{"type":"sometimes"}"#, 400, "invalid_request_error"),
+        // Whether the model thinks is in its head, which no hub has.
+        (r#","thinking":{"type":"enabled","budget_tokens":1024}"#, 503, "overloaded_error"),
         (r#","top_k":"x""#, 400, "invalid_request_error"),
     ] {
         let answer = stage.client.post("/v1/messages", &ask(fields)).await;

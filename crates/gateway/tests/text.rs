@@ -13,7 +13,11 @@ use network::{
     Server,
     axum::{Router, extract::Path, routing::get},
 };
-use protocol::{SignedReceipt, request::Sampling};
+use protocol::{
+    SignedReceipt,
+    request::{Alternative, Sampling},
+};
+use serde_json::{Value, json};
 use stub::{
     Behaviour, Client, Stage, Validator, config, pace, restart,
     worker::{SENTENCE, WORDS, bytes_as_tokens},
@@ -109,12 +113,183 @@ async fn scores_are_told_in_the_words_of_the_models_tokenizer() {
     assert!(choice["logprobs"]["top_logprobs"][0].is_null());
 }
 
-/// The tiny model whose head says something else.
-fn with_defaults(defaults: graph::Defaults) -> Vec<u8> {
+#[tokio::test]
+async fn a_worker_that_names_more_alternatives_than_were_asked_for_or_one_twice_has_failed() {
+    type Lie = fn(&mut Vec<Alternative>);
+    let hub = hub(support::artefact(LanguageKind::Integer)).await;
+    let (stage, body) = stage(Behaviour::Honest, &hub).await;
+    let lies: [(Lie, &str); 2] = [
+        (|named| named.push(Alternative { token: 99, logprob_micros: 0 }), "3 alternatives to a token, at most 2"),
+        (|named| named[1] = named[0].clone(), "named an alternative twice"),
+    ];
+    for (lie, told) in lies {
+        stage.workers[0].behave(Behaviour::Names(lie));
+        for scored in [r#""logprobs":true,"top_logprobs":2"#, r#""logprobs":true,"top_logprobs":2,"stream":true"#] {
+            let answer = stage.client.post("/v1/chat/completions", &body.replace(r#""stream":true"#, scored)).await;
+            assert_eq!(answer.error().1, "worker_failed");
+            assert!(answer.body.contains(told), "{}", answer.body);
+        }
+    }
+}
+
+/// The tiny model whose language is changed.
+fn with(change: impl FnOnce(&mut graph::Language)) -> Vec<u8> {
     let (mut model, _) = graph::Model::from_artefact(&support::artefact(LanguageKind::Integer).into()).unwrap();
     let graph::Purpose::Language(language) = &mut model.purpose else { panic!("a language model") };
-    language.defaults = defaults;
+    change(language);
     model.to_artefact()
+}
+
+/// The tiny model whose head says something else.
+fn with_defaults(defaults: graph::Defaults) -> Vec<u8> {
+    with(|language| language.defaults = defaults)
+}
+
+/// One whose template knows thoughts and calls, and begins thoughts where it is told to.
+fn thinker() -> Vec<u8> {
+    let begins = "{%- if enable_thinking is defined and enable_thinking -%}{{- '<think>\n' -}}{%- endif -%}";
+    with(|language| language.template = ["{#- <tool_call></think> -#}", support::TEMPLATE, begins].concat())
+}
+
+/// Thoughts, a sentence, and a call between the tiny model's own marks, which have no text.
+fn thinks_and_calls(_: &str) -> Vec<(u32, String)> {
+    let mut tokens = bytes_as_tokens("<think>\nhm\n</think>\n\nSo.");
+    tokens.push((3, String::new()));
+    tokens.extend(bytes_as_tokens(r#"{"name":"find","arguments":{"q":1}}"#));
+    tokens.push((4, String::new()));
+    tokens
+}
+
+/// What follows where the prompt has begun thoughts.
+fn goes_on_thinking(_: &str) -> Vec<(u32, String)> {
+    bytes_as_tokens("hm\n</think>\n\nTwo.")
+}
+
+/// The data of events with names.
+fn named_events(body: &str) -> Vec<Value> {
+    let data = |event: &str| serde_json::from_str(event.split_once("\ndata: ")?.1).ok();
+    body.split("\n\n").filter_map(data).collect()
+}
+
+/// What the deltas of a kind come to, and all that they say.
+fn told(events: &[Value], kind: &str, name: &str) -> String {
+    let deltas = events.iter().filter(|event| event["type"] == kind);
+    let text = |event: &Value| event["delta"].as_str().or(event["delta"][name].as_str()).unwrap_or_default().to_owned();
+    deltas.map(text).collect()
+}
+
+#[tokio::test]
+async fn completions_tell_thoughts_calls_and_text_apart_also_where_marks_have_no_text() {
+    let artefact = thinker();
+    let hub = hub(artefact.clone()).await;
+    let (stage, body) = stage_of(&artefact, Behaviour::Says(thinks_and_calls), &hub).await;
+    let tools = r#","max_tokens":200,"tools":[{"type":"function","function":{"name":"find","parameters":{}}}]"#;
+    let whole = stage.client.post("/v1/chat/completions", &body.replace(r#","stream":true"#, tools)).await.json();
+    let (choice, usage) = (&whole["choices"][0], &whole["usage"]);
+    assert_eq!(choice["message"]["reasoning_content"], "hm\n", "{whole}");
+    assert_eq!(choice["message"]["content"], "So.");
+    assert_eq!(choice["message"]["tool_calls"][0]["function"], json!({ "name": "find", "arguments": r#"{"q":1}"# }));
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], "<think>\nhm\n</think>".len());
+    let streamed = stage.client.post("/v1/chat/completions", &body.replace(r#"}]"#, &format!("}}]{tools}"))).await;
+    let delta = |event: &Value| event["choices"][0]["delta"].clone();
+    let deltas: Vec<Value> = streamed.events().iter().map(delta).collect();
+    let thought: String = deltas.iter().filter_map(|delta| delta["reasoning_content"].as_str()).collect();
+    assert_eq!((thought.as_str(), streamed.streamed_text().as_str()), ("hm\n", "So."));
+    let call = deltas.iter().find(|delta| delta["tool_calls"].is_array()).unwrap();
+    assert_eq!(call["tool_calls"][0]["function"]["name"], "find");
+    assert!(streamed.is_done() && !streamed.body.contains("<tool_call>"), "{}", streamed.body);
+}
+
+#[tokio::test]
+async fn responses_have_an_item_and_messages_a_block_of_thoughts() {
+    let artefact = thinker();
+    let root = Model::load(artefact.clone()).unwrap().root();
+    let hub = hub(artefact.clone()).await;
+    let (stage, _) = stage_of(&artefact, Behaviour::Says(thinks_and_calls), &hub).await;
+    let ask = |fields: &str| {
+        let tool = r#"{"type":"function","name":"find","parameters":{}}"#;
+        format!(r#"{{"model":"{root}","input":"hi","max_output_tokens":200,"tools":[{tool}]{fields}}}"#)
+    };
+    let whole = stage.client.post("/v1/responses", &ask("")).await.json();
+    let kinds: Vec<&str> =
+        whole["output"].as_array().unwrap().iter().filter_map(|item| item["type"].as_str()).collect();
+    assert_eq!(kinds, ["reasoning", "message", "function_call"], "{whole}");
+    assert_eq!(whole["output"][0]["content"], json!([{ "type": "reasoning_text", "text": "hm\n" }]));
+    assert_eq!((&whole["output"][0]["summary"], &whole["output"][0]["status"]), (&json!([]), &json!("completed")));
+    assert_eq!(whole["usage"]["output_tokens_details"]["reasoning_tokens"], 19);
+    let events = named_events(&stage.client.post("/v1/responses", &ask(r#","stream":true"#)).await.body);
+    assert_eq!(told(&events, "response.reasoning_text.delta", ""), "hm\n");
+    assert_eq!(told(&events, "response.output_text.delta", ""), "So.");
+    let done = events.iter().filter(|event| event["type"] == "response.output_item.done");
+    let items: Value = done.map(|event| event["item"].clone()).collect();
+    let last = events.last().unwrap();
+    assert_eq!((&last["type"], &last["response"]["output"]), (&json!("response.completed"), &items));
+    let ask = |fields: &str| {
+        let tools = r#"[{"name":"find","input_schema":{"type":"object"}}]"#;
+        let messages = r#"[{"role":"user","content":"hi"}]"#;
+        format!(r#"{{"model":"{root}","max_tokens":200,"messages":{messages},"tools":{tools}{fields}}}"#)
+    };
+    let whole = stage.client.post("/v1/messages", &ask("")).await.json();
+    assert_eq!(whole["content"][0], json!({ "type": "thinking", "thinking": "hm\n", "signature": "" }));
+    let kinds = [&whole["content"][1]["text"], &whole["content"][2]["name"], &whole["stop_reason"]];
+    assert_eq!(kinds, [&json!("So."), &json!("find"), &json!("tool_use")]);
+    let events = named_events(&stage.client.post("/v1/messages", &ask(r#","stream":true"#)).await.body);
+    let begun = events.iter().filter_map(|event| event["content_block"]["type"].as_str()).collect::<Vec<_>>();
+    assert_eq!(begun, ["thinking", "text", "tool_use"]);
+    assert_eq!(told(&events, "content_block_delta", "thinking"), "hm\n");
+}
+
+#[tokio::test]
+async fn thoughts_that_the_prompt_has_begun_are_thoughts_from_the_first_token_on() {
+    let artefact = thinker();
+    let root = Model::load(artefact.clone()).unwrap().root();
+    let hub = hub(artefact.clone()).await;
+    let (stage, body) = stage_of(&artefact, Behaviour::Says(goes_on_thinking), &hub).await;
+    for (thinks, thought, text) in [(true, json!("hm\n"), "Two."), (false, Value::Null, "hm\n</think>\n\nTwo.")] {
+        let fields = format!(r#","chat_template_kwargs":{{"enable_thinking":{thinks}}}"#);
+        let asked = body.replace(r#","stream":true"#, &fields);
+        let whole = stage.client.post("/v1/chat/completions", &asked).await.json();
+        let message = &whole["choices"][0]["message"];
+        assert_eq!((&message["reasoning_content"], &message["content"]), (&thought, &json!(text)), "{whole}");
+        let streamed = stage.client.post("/v1/chat/completions", &body.replace(r#"}]"#, &format!("}}]{fields}"))).await;
+        assert_eq!(streamed.streamed_text(), text);
+    }
+    let ask = |thinking: &str| {
+        let messages = r#"[{"role":"user","content":"hi"}]"#;
+        format!(r#"{{"model":"{root}","max_tokens":200,"messages":{messages},"thinking":{thinking}}}"#)
+    };
+    for enabled in [r#"{"type":"enabled","budget_tokens":200}"#, r#"{"type":"adaptive"}"#] {
+        let whole = stage.client.post("/v1/messages", &ask(enabled)).await.json();
+        assert_eq!((&whole["content"][0]["thinking"], &whole["content"][1]["text"]), (&json!("hm\n"), &json!("Two.")));
+    }
+    let whole = stage.client.post("/v1/messages", &ask(r#"{"type":"disabled"}"#)).await.json();
+    assert_eq!(whole["content"][0]["type"], "text", "{whole}");
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_think_is_asked_for_no_thoughts_and_what_looks_like_them_is_its_text() {
+    let artefact = support::artefact(LanguageKind::Integer);
+    let root = Model::load(artefact.clone()).unwrap().root();
+    let hub = hub(artefact).await;
+    let (stage, body) = stage(Behaviour::Says(thinks_and_calls), &hub).await;
+    let whole =
+        stage.client.post("/v1/chat/completions", &body.replace(r#""stream":true"#, r#""max_tokens":200"#)).await;
+    let whole = whole.json();
+    let message = &whole["choices"][0]["message"];
+    assert!(message["content"].as_str().unwrap().starts_with("<think>\nhm\n</think>\n\nSo."), "{message}");
+    assert!(message.get("reasoning_content").is_none() && whole["usage"].get("completion_tokens_details").is_none());
+    let messages = r#""max_tokens":9,"messages":[{"role":"user","content":"hi"}]"#;
+    for (path, thinking) in [
+        ("/v1/messages", r#"{"type":"enabled","budget_tokens":9}"#),
+        ("/v1/messages", r#"{"type":"adaptive"}"#),
+        ("/v1/messages/count_tokens", r#"{"type":"enabled","budget_tokens":9}"#),
+    ] {
+        let ask = format!(r#"{{"model":"{root}",{messages},"thinking":{thinking}}}"#);
+        let expected = (400, "unsupported_parameter".to_owned(), "thinking".to_owned());
+        assert_eq!(stage.client.post(path, &ask).await.error(), expected, "{thinking}");
+    }
+    assert_eq!(stage.workers[0].jobs(), 1);
 }
 
 /// What the receipts of an answer without a stream say of sampling.

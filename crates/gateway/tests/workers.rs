@@ -423,3 +423,20 @@ async fn a_gateway_that_is_jailed_says_so_whether_or_not_its_key_was_rotated() {
         assert_eq!((status["jailed"].as_bool(), status["jailed_workers"].as_u64()), (Some(true), Some(0)), "{status}");
     }
 }
+
+/// Tokens of four KiB each: more of them than are held of one answer.
+fn at_length(_: &str) -> Vec<(u32, String)> {
+    (1..1_030).map(|token| (token, "a".repeat(4_096))).collect()
+}
+
+#[tokio::test]
+async fn an_answer_of_more_text_than_is_held_of_one_ends_and_is_held_against_no_worker() {
+    let stage = Stage::with(&[Behaviour::Says(at_length), Behaviour::Says(at_length)]).await;
+    let whole = stage.client.chat(r#","max_tokens":2000"#).await;
+    assert_eq!(whole.error(), (413, "request_too_large".to_owned(), String::new()));
+    let streamed = stage.client.chat(&format!(r#","max_tokens":2000{STREAM}"#)).await;
+    assert_eq!(streamed.events().last().unwrap()["error"]["code"], "request_too_large");
+    assert_eq!(stage.workers[0].jobs() + stage.workers[1].jobs(), 2, "no other worker is asked for the same");
+    let metrics = stage.client.get("/metrics").await.body;
+    assert!(metrics.contains("og_gateway_worker_failures_total 0\n"), "{metrics}");
+}

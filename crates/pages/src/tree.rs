@@ -188,7 +188,7 @@ impl<L: Leaf> Tree<L> {
     pub(crate) fn gather_below(&self, branch: &Branch<L>, path: &Path, out: &mut Vec<Arc<L>>) -> Result<(), PageError> {
         for (way, link) in branch.links.iter().enumerate() {
             let (Some(link), path) = (link, path.child(way)) else { continue };
-            self.gather(&self.page(&path, link)?, &path, out)?;
+            self.gather(&*self.page(&path, link)?, &path, out)?;
         }
         Ok(())
     }
@@ -197,7 +197,7 @@ impl<L: Leaf> Tree<L> {
     pub fn all(&self) -> Result<Vec<Arc<L>>, PageError> {
         let mut all = Vec::new();
         if let Some(root) = &self.root {
-            self.gather(&self.page(&Path::ROOT, root)?, &Path::ROOT, &mut all)?;
+            self.gather(&*self.page(&Path::ROOT, root)?, &Path::ROOT, &mut all)?;
         }
         Ok(all)
     }

@@ -41,6 +41,12 @@ pub const ALTERNATIVES_MAX: usize = 20;
 pub const PARENTS_MAX: usize = 16;
 /// An opening (request, prompt, output and salts) must fit into one block with room to spare.
 pub const OPENING_BYTES_MAX: usize = 896 << 10;
+/// What an opening has besides request, prompt and output: three salts and the counts.
+pub const OPENING_REST_BYTES: usize = 128;
+/// What a token, a score, and each alternative that a score names have in an opening.
+pub const TOKEN_BYTES: usize = 4;
+pub const SCORE_BYTES: usize = 8;
+pub const ALTERNATIVE_BYTES: usize = 8;
 /// Largest request: what is left of its opening is its answer's.
 pub const REQUEST_BYTES_MAX: usize = OPENING_BYTES_MAX / 4 * 3;
 /// What a fixed-point parameter is counted in.

@@ -7,7 +7,10 @@ use engine::{
 use float::{Runtime, RuntimeError};
 use protocol::{
     Canonical as _, Element, Finish, Input, List, Output, Parameters, Request, Tensor, Text,
-    request::{EMBEDDED_MAX, OPENING_BYTES_MAX, Score, Scored, ScoredToken, TOKENS_MAX},
+    request::{
+        ALTERNATIVE_BYTES, EMBEDDED_MAX, OPENING_BYTES_MAX, OPENING_REST_BYTES, SCORE_BYTES, Score, Scored,
+        ScoredToken, TOKEN_BYTES, TOKENS_MAX,
+    },
     service::{FailedFrame, Failure, Frame, TokenFrame},
 };
 
@@ -38,13 +41,6 @@ impl Room {
         Self { judged: model.context(), own: model.own_context() }
     }
 }
-
-/// Bytes that an opening has besides request, prompt and output: three salts and the counts.
-const OPENING_REST: usize = 128;
-const TOKEN_BYTES: usize = 4;
-/// Bytes of a score, and of each alternative that it names.
-const SCORE_BYTES: usize = 8;
-const ALTERNATIVE_BYTES: usize = 8;
 
 /// Runs `request` on `model` and hands on each part as it is there; `deliver` says whether anyone still listens.
 pub fn answer(
@@ -147,7 +143,7 @@ fn scores(parameters: &Parameters) -> bool {
 }
 
 fn check_opening(request: &Request, rest: usize) -> Result<(), FailedFrame> {
-    let needed = request.encode().len().saturating_add(rest).saturating_add(OPENING_REST);
+    let needed = request.encode().len().saturating_add(rest).saturating_add(OPENING_REST_BYTES);
     if needed <= OPENING_BYTES_MAX {
         return Ok(());
     }

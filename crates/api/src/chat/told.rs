@@ -56,6 +56,9 @@ struct Scores<'a> {
 struct Message<'a> {
     role: &'static str,
     content: Option<&'a str>,
+    /// Of models that think.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
     refusal: Option<()>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Called<'a>>,
@@ -86,6 +89,8 @@ struct Delta<'a> {
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Called<'a>>,
 }
@@ -163,7 +168,9 @@ pub(crate) fn finish_word(end: &End) -> &'static str {
 impl Chatting {
     fn choice<'a>(&self, index: usize, said: &'a Said) -> Choice<'a> {
         let content = (!said.text.is_empty() || said.calls.is_empty()).then_some(said.text.as_str());
-        let message = Message { role: "assistant", content, refusal: None, tool_calls: called(&said.calls, None) };
+        let reasoning_content = (!said.thought.is_empty()).then_some(said.thought.as_str());
+        let tool_calls = called(&said.calls, None);
+        let message = Message { role: "assistant", content, reasoning_content, refusal: None, tool_calls };
         let logprobs = self.has_scores.then(|| scores(&said.tokens));
         Choice { index, message, logprobs, finish_reason: finish_word(&said.end) }
     }
@@ -190,15 +197,19 @@ impl Teller for Chatting {
     /// The first chunk of each answer says who speaks.
     fn begin(&mut self, head: &Head, jobs: usize, events: &mut Events) {
         for index in 0..jobs {
-            let delta = Delta { role: Some("assistant"), content: Some(""), tool_calls: Vec::new() };
+            let delta = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
             let choice = ChunkChoice { index, delta, logprobs: None, finish_reason: None };
             events.json(&self.chunk(head, vec![choice]));
         }
     }
 
     fn part(&mut self, head: &Head, index: usize, part: &Part, events: &mut Events) {
+        if !part.thought.is_empty() {
+            let delta = Delta { reasoning_content: Some(&part.thought), ..Delta::default() };
+            events.json(&self.chunk(head, vec![ChunkChoice { index, delta, logprobs: None, finish_reason: None }]));
+        }
         if !part.text.is_empty() || !part.tokens.is_empty() {
-            let delta = Delta { role: None, content: Some(&part.text), tool_calls: Vec::new() };
+            let delta = Delta { content: Some(&part.text), ..Delta::default() };
             let logprobs = self.has_scores.then(|| scores(&part.tokens));
             events.json(&self.chunk(head, vec![ChunkChoice { index, delta, logprobs, finish_reason: None }]));
         }

@@ -15,7 +15,32 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Telling {
     blocks: usize,
-    in_text: bool,
+    /// What the block that is open holds.
+    open: Option<Block>,
+}
+
+/// A block that comes in pieces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Thinking,
+    Text,
+}
+
+impl Block {
+    /// The block as far as `text`. Nobody signs thoughts for whoever sends them back: the receipt has their tokens.
+    fn of(self, text: &str) -> Value {
+        match self {
+            Self::Thinking => json!({ "type": "thinking", "thinking": text, "signature": "" }),
+            Self::Text => json!({ "type": "text", "text": text }),
+        }
+    }
+
+    fn delta(self, text: &str) -> Value {
+        match self {
+            Self::Thinking => json!({ "type": "thinking_delta", "thinking": text }),
+            Self::Text => json!({ "type": "text_delta", "text": text }),
+        }
+    }
 }
 
 fn stop_reason(end: &End) -> &'static str {
@@ -82,21 +107,30 @@ impl Telling {
     fn close(&mut self, events: &mut Events) {
         Self::send(events, "content_block_stop", json!({ "index": self.blocks }));
         self.blocks = self.blocks.saturating_add(1);
-        self.in_text = false;
+        self.open = None;
     }
 
-    fn text(&mut self, text: &str, events: &mut Events) {
-        if !self.in_text {
-            self.open(&json!({ "type": "text", "text": "" }), events);
-            self.in_text = true;
+    /// Ends the block that is open, if one is.
+    fn close_open(&mut self, events: &mut Events) {
+        if self.open.is_some() {
+            self.close(events);
         }
-        self.delta(&json!({ "type": "text_delta", "text": text }), events);
+    }
+
+    fn add(&mut self, block: Block, text: &str, events: &mut Events) {
+        if text.is_empty() {
+            return;
+        }
+        if self.open != Some(block) {
+            self.close_open(events);
+            self.open(&block.of(""), events);
+            self.open = Some(block);
+        }
+        self.delta(&block.delta(text), events);
     }
 
     fn call(&mut self, call: &ToolCall, events: &mut Events) {
-        if self.in_text {
-            self.close(events);
-        }
+        self.close_open(events);
         let block = json!({ "type": "tool_use", "id": &call.id[..], "name": &call.name[..], "input": {} });
         self.open(&block, events);
         self.delta(&json!({ "type": "input_json_delta", "partial_json": input(call).to_string() }), events);
@@ -107,10 +141,9 @@ impl Telling {
 impl Teller for Telling {
     fn whole(&self, head: &Head, said: &[Said]) -> String {
         let Some(first) = said.first() else { return String::new() };
-        let mut content = Vec::new();
-        if !first.text.is_empty() {
-            content.push(json!({ "type": "text", "text": first.text }));
-        }
+        let blocks = [(Block::Thinking, &first.thought), (Block::Text, &first.text)];
+        let blocks = blocks.into_iter().filter(|(_, text)| !text.is_empty());
+        let mut content: Vec<Value> = blocks.map(|(block, text)| block.of(text)).collect();
         content.extend(first.calls.iter().map(
             |call| json!({ "type": "tool_use", "id": &call.id[..], "name": &call.name[..], "input": input(call) }),
         ));
@@ -127,18 +160,15 @@ impl Teller for Telling {
     }
 
     fn part(&mut self, _head: &Head, _choice: usize, part: &Part, events: &mut Events) {
-        if !part.text.is_empty() {
-            self.text(&part.text, events);
-        }
+        self.add(Block::Thinking, &part.thought, events);
+        self.add(Block::Text, &part.text, events);
         for call in &part.calls {
             self.call(call, events);
         }
     }
 
     fn end(&mut self, _head: &Head, said: &[Said], events: &mut Events) {
-        if self.in_text {
-            self.close(events);
-        }
+        self.close_open(events);
         let Some(first) = said.first() else { return };
         let delta = json!({ "stop_reason": stop_reason(&first.end), "stop_sequence": stop_sequence(&first.end) });
         let og = serde_json::to_value(og(said)).unwrap_or_default();

@@ -87,8 +87,10 @@ pub(super) struct Responding {
     sequence: u64,
     /// Finished items.
     items: Vec<Value>,
-    /// The text of the message that is open, and its scores.
-    text: Option<(String, Vec<Value>)>,
+    /// The thoughts that are open.
+    thought: Option<String>,
+    /// The text of the message that is open, and its scored tokens.
+    text: Option<(String, Vec<SaidToken>)>,
 }
 
 fn scores(tokens: &[SaidToken]) -> Vec<Value> {
@@ -106,6 +108,20 @@ fn scores(tokens: &[SaidToken]) -> Vec<Value> {
 
 fn text_part(text: &str, logprobs: &[Value]) -> Value {
     json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": logprobs })
+}
+
+fn thought_part(text: &str) -> Value {
+    json!({ "type": "reasoning_text", "text": text })
+}
+
+fn reasoning(head: &Head, item: usize, status: &str, content: &[Value]) -> Value {
+    let id = format!("rs_{}{item}", head.id);
+    json!({ "type": "reasoning", "id": id, "status": status, "summary": [], "content": content })
+}
+
+/// Where the only part of an item stands.
+fn place(id: &str, item: usize) -> Value {
+    json!({ "item_id": id, "output_index": item, "content_index": 0 })
 }
 
 fn message(head: &Head, item: usize, status: &str, content: &[Value]) -> Value {
@@ -126,7 +142,7 @@ fn function_call(head: &Head, item: usize, status: &str, call: &ToolCall, argume
 
 impl Responding {
     pub fn new(asked: Asked) -> Self {
-        Self { asked, sequence: 0, items: Vec::new(), text: None }
+        Self { asked, sequence: 0, items: Vec::new(), thought: None, text: None }
     }
 
     /// The response while it comes, or, with what was said, when it is whole.
@@ -151,11 +167,12 @@ impl Responding {
         response["usage"] = Value::Null;
         if let Some(said) = said {
             let usage = usage(said);
+            let thoughts = usage.completion_tokens_details.map_or(0, |details| details.reasoning_tokens);
             response["usage"] = json!({
                 "input_tokens": usage.prompt_tokens,
                 "input_tokens_details": { "cached_tokens": 0 },
                 "output_tokens": usage.completion_tokens,
-                "output_tokens_details": { "reasoning_tokens": 0 },
+                "output_tokens_details": { "reasoning_tokens": thoughts },
                 "total_tokens": usage.total_tokens,
             });
             response["og"] = serde_json::to_value(og(said)).unwrap_or_default();
@@ -170,39 +187,75 @@ impl Responding {
         events.named(name, &event.to_string());
     }
 
-    fn show(&mut self, head: &Head, part: &Part, events: &mut Events) {
+    /// Begins an item of one part.
+    fn open(&mut self, added: &Value, part: Value, events: &mut Events) {
         let item = self.items.len();
-        let id = format!("msg_{}{item}", head.id);
-        if self.text.is_none() {
-            let added = message(head, item, "in_progress", &[]);
-            self.send(events, "response.output_item.added", json!({ "output_index": item, "item": added }));
-            let place = json!({ "item_id": id, "output_index": item, "content_index": 0, "part": text_part("", &[]) });
-            self.send(events, "response.content_part.added", place);
+        let mut begun = place(added["id"].as_str().unwrap_or_default(), item);
+        begun["part"] = part;
+        self.send(events, "response.output_item.added", json!({ "output_index": item, "item": added }));
+        self.send(events, "response.content_part.added", begun);
+    }
+
+    /// Ends an item of one part, whose own last event has left.
+    fn finish(&mut self, whole: Value, events: &mut Events) {
+        let item = self.items.len();
+        let mut done = place(whole["id"].as_str().unwrap_or_default(), item);
+        done["part"] = whole["content"][0].clone();
+        self.send(events, "response.content_part.done", done);
+        self.send(events, "response.output_item.done", json!({ "output_index": item, "item": &whole }));
+        self.items.push(whole);
+    }
+
+    fn think(&mut self, head: &Head, text: &str, events: &mut Events) {
+        let item = self.items.len();
+        let begun = reasoning(head, item, "in_progress", &[]);
+        if self.thought.is_none() {
+            self.open(&begun, thought_part(""), events);
         }
-        let logprobs = scores(&part.tokens);
-        let (text, all) = self.text.get_or_insert_default();
+        self.thought.get_or_insert_default().push_str(text);
+        let mut delta = place(begun["id"].as_str().unwrap_or_default(), item);
+        delta["delta"] = text.into();
+        self.send(events, "response.reasoning_text.delta", delta);
+    }
+
+    /// Ends the thoughts that are open, if any are.
+    fn close_thought(&mut self, head: &Head, status: &str, events: &mut Events) {
+        let Some(thought) = self.thought.take() else { return };
+        let item = self.items.len();
+        let whole = reasoning(head, item, status, &[thought_part(&thought)]);
+        let mut done = place(whole["id"].as_str().unwrap_or_default(), item);
+        done["text"] = thought.into();
+        self.send(events, "response.reasoning_text.done", done);
+        self.finish(whole, events);
+    }
+
+    fn show(&mut self, head: &Head, part: &Part, events: &mut Events) {
+        self.close_thought(head, "completed", events);
+        let item = self.items.len();
+        let begun = message(head, item, "in_progress", &[]);
+        if self.text.is_none() {
+            self.open(&begun, text_part("", &[]), events);
+        }
+        let (text, tokens) = self.text.get_or_insert_default();
         text.push_str(&part.text);
-        all.extend_from_slice(&logprobs);
-        let delta = json!({
-            "item_id": id, "output_index": item, "content_index": 0, "delta": part.text, "logprobs": logprobs,
-        });
+        tokens.extend_from_slice(&part.tokens);
+        let mut delta = place(begun["id"].as_str().unwrap_or_default(), item);
+        delta["delta"] = part.text.as_str().into();
+        delta["logprobs"] = scores(&part.tokens).into();
         self.send(events, "response.output_text.delta", delta);
     }
 
-    /// Ends the message that is open, if one is.
+    /// Ends what is open, if anything is.
     fn close(&mut self, head: &Head, status: &str, events: &mut Events) {
-        let Some((text, logprobs)) = self.text.take() else { return };
+        self.close_thought(head, status, events);
+        let Some((text, tokens)) = self.text.take() else { return };
         let item = self.items.len();
-        let place = || json!({ "item_id": format!("msg_{}{item}", head.id), "output_index": item, "content_index": 0 });
-        let (mut done, mut part) = (place(), place());
-        done["text"] = text.as_str().into();
-        done["logprobs"] = logprobs.as_slice().into();
+        let whole = message(head, item, status, &[text_part(&text, &scores(&tokens))]);
+        let mut done = place(whole["id"].as_str().unwrap_or_default(), item);
+        done["logprobs"] = whole["content"][0]["logprobs"].clone();
+        done["text"] = text.into();
         self.send(events, "response.output_text.done", done);
-        part["part"] = text_part(&text, &logprobs);
-        self.send(events, "response.content_part.done", part);
-        let whole = message(head, item, status, &[text_part(&text, &logprobs)]);
-        self.send(events, "response.output_item.done", json!({ "output_index": item, "item": whole }));
-        self.items.push(whole);
+        self.finish(whole, events);
     }
 
     fn call(&mut self, head: &Head, call: &ToolCall, events: &mut Events) {
@@ -227,6 +280,11 @@ fn status(said: &Said) -> &'static str {
 }
 
 impl Teller for Responding {
+    /// The events that end an item say again what it has.
+    fn keeps_words(&self) -> bool {
+        true
+    }
+
     fn settled(&mut self, parameters: &Parameters) {
         self.asked.settle(parameters);
     }
@@ -234,8 +292,15 @@ impl Teller for Responding {
     fn whole(&self, head: &Head, said: &[Said]) -> String {
         let Some(first) = said.first() else { return String::new() };
         let mut items = Vec::new();
-        if !first.text.is_empty() || first.calls.is_empty() {
-            items.push(message(head, 0, status(first), &[text_part(&first.text, &scores(&first.tokens))]));
+        let is_silent = first.text.is_empty();
+        if !first.thought.is_empty() {
+            let is_all = is_silent && first.calls.is_empty();
+            let status = if is_all { status(first) } else { "completed" };
+            items.push(reasoning(head, 0, status, &[thought_part(&first.thought)]));
+        }
+        if !is_silent || first.calls.is_empty() && items.is_empty() {
+            let part = text_part(&first.text, &scores(&first.tokens));
+            items.push(message(head, items.len(), status(first), &[part]));
         }
         for call in &first.calls {
             items.push(function_call(head, items.len(), "completed", call, &call.arguments));
@@ -251,6 +316,9 @@ impl Teller for Responding {
     }
 
     fn part(&mut self, head: &Head, _choice: usize, part: &Part, events: &mut Events) {
+        if !part.thought.is_empty() {
+            self.think(head, &part.thought, events);
+        }
         if !part.text.is_empty() || !part.tokens.is_empty() && part.calls.is_empty() {
             self.show(head, part, events);
         }
@@ -261,7 +329,7 @@ impl Teller for Responding {
 
     fn end(&mut self, head: &Head, said: &[Said], events: &mut Events) {
         let Some(first) = said.first() else { return };
-        if self.text.is_none() && self.items.is_empty() {
+        if self.text.is_none() && self.thought.is_none() && self.items.is_empty() {
             self.show(head, &Part::default(), events);
         }
         self.close(head, status(first), events);

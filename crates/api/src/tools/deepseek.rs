@@ -1,15 +1,22 @@
 //! DeepSeek: `<｜tool▁calls▁begin｜>`, in it `<｜tool▁call▁begin｜>function<｜tool▁sep｜>name`, the arguments as a block of
-//! JSON, `<｜tool▁call▁end｜>`, as many as there are.
+//! JSON, `<｜tool▁call▁end｜>`, as many as there are; from V3.1 on `name<｜tool▁sep｜>` and the arguments as they are.
 
 use super::{Family, Spoken};
 use crate::json::Json;
 
+const OPEN: &str = "<｜tool▁calls▁begin｜>";
+const CLOSE: &str = "<｜tool▁calls▁end｜>";
+const CALL: &str = "<｜tool▁call▁begin｜>";
+const SEPARATOR: &str = "<｜tool▁sep｜>";
+const CALL_END: &str = "<｜tool▁call▁end｜>";
+
 pub(super) static FAMILY: Family = Family {
     name: "deepseek",
-    is_spoken_by: |template| template.contains("<｜tool▁calls▁begin｜>"),
-    opens: &["<｜tool▁calls▁begin｜>"],
+    is_spoken_by: |template| template.contains(OPEN),
+    marks: &[OPEN, CLOSE, CALL, SEPARATOR, CALL_END],
+    opens: &[OPEN],
     opens_at_start: &["{", "["],
-    close: Some("<｜tool▁calls▁end｜>"),
+    close: Some(CLOSE),
     read: |text| super::one_or_list(text).or_else(|| marked(text)),
     // Its marks are control tokens; bound answers are bare JSON, which is read as well.
     rule: super::generic::rule,
@@ -19,13 +26,16 @@ pub(super) static FAMILY: Family = Family {
 
 fn marked(text: &str) -> Option<Vec<Spoken>> {
     let one = |part: &str| {
-        let part = part.split("<｜tool▁call▁end｜>").next()?;
-        let (_, rest) = part.split_once("<｜tool▁sep｜>")?;
-        let (name, rest) = rest.split_once('\n').or_else(|| rest.split_once('{').map(|(name, _)| (name, rest)))?;
+        let part = part.split(CALL_END).next()?;
+        let (before, rest) = part.split_once(SEPARATOR)?;
+        let (name, rest) = match rest.trim_start().strip_prefix('{') {
+            Some(_) => (before, rest),
+            None => rest.split_at_checked(rest.find(['\n', '{'])?)?,
+        };
         let arguments = rest.get(rest.find('{')?..=rest.rfind('}')?)?;
         Json::parse(arguments.as_bytes()).ok()?;
         Some(Spoken { name: name.trim().to_owned(), arguments: arguments.to_owned() })
     };
-    let calls: Vec<Spoken> = text.split("<｜tool▁call▁begin｜>").skip(1).map(one).collect::<Option<_>>()?;
+    let calls: Vec<Spoken> = text.split(CALL).skip(1).map(one).collect::<Option<_>>()?;
     (!calls.is_empty()).then_some(calls)
 }

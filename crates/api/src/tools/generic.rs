@@ -5,6 +5,7 @@ use super::{Family, Spoken, one_or_list};
 pub(super) static FAMILY: Family = Family {
     name: "generic",
     is_spoken_by: |_| true,
+    marks: &[],
     opens: &[],
     opens_at_start: &["{", "[", "```json"],
     close: None,

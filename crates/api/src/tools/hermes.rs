@@ -5,6 +5,7 @@ use super::{Family, one_or_list};
 pub(super) static FAMILY: Family = Family {
     name: "hermes",
     is_spoken_by: |template| template.contains("<tool_call>"),
+    marks: &["<tool_call>", "</tool_call>"],
     opens: &["<tool_call>"],
     opens_at_start: &[],
     close: Some("</tool_call>"),

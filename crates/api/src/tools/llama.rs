@@ -8,6 +8,7 @@ const TAG: &str = "<|python_tag|>";
 pub(super) static FAMILY: Family = Family {
     name: "llama",
     is_spoken_by: |template| template.contains(TAG) || template.contains("ipython"),
+    marks: &[TAG],
     opens: &[TAG],
     opens_at_start: &["{"],
     close: None,
@@ -20,19 +21,28 @@ pub(super) static FAMILY: Family = Family {
     has_short_ids: false,
 };
 
-/// Splits at semicolons between objects only: one inside of a text is no end.
+/// Nothing but calls and lists of them, each by itself.
 fn read(text: &str) -> Option<Vec<Spoken>> {
-    let (mut calls, mut begin) = (Vec::new(), 0);
-    let ends = text.match_indices(';').map(|(at, _)| at).chain([text.len()]);
-    for end in ends {
-        let part = text.get(begin..end)?.trim();
-        if let Some(found) = one_or_list(part) {
-            calls.extend(found);
-            begin = end.saturating_add(1);
-        } else if part.is_empty() {
-            begin = end.saturating_add(1);
+    let parts = parts(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
+    let calls = parts.map(one_or_list).collect::<Option<Vec<_>>>()?.concat();
+    (!calls.is_empty()).then_some(calls)
+}
+
+/// What stands between semicolons: one inside of a text is no end.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    let (mut is_text, mut is_escaped) = (false, false);
+    for (at, letter) in text.char_indices() {
+        match letter {
+            ';' if !is_text => {
+                parts.push(text.get(begin..at).unwrap_or_default());
+                begin = at.saturating_add(1);
+            }
+            '"' if !is_escaped => is_text = !is_text,
+            _ => {}
         }
+        is_escaped = is_text && letter == '\\' && !is_escaped;
     }
-    let is_whole = begin > text.len() || text.get(begin..)?.trim().is_empty();
-    (is_whole && !calls.is_empty()).then_some(calls)
+    parts.push(text.get(begin..).unwrap_or_default());
+    parts
 }

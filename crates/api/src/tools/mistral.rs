@@ -1,15 +1,16 @@
-//! Mistral: `[TOOL_CALLS]` and a list of calls, or a name, `[ARGS]` and its arguments. The marks may be control tokens,
-//! which have no text: then the bare list begins the answer.
+//! Mistral: `[TOOL_CALLS]` and a list of calls, or a name, `[ARGS]` and its arguments, perhaps with `[CALL_ID]` and an id between them.
 
 use super::{Family, Spoken, one_or_list};
 use crate::json::Json;
 
 const MARK: &str = "[TOOL_CALLS]";
+const ID: &str = "[CALL_ID]";
 const ARGUMENTS: &str = "[ARGS]";
 
 pub(super) static FAMILY: Family = Family {
     name: "mistral",
     is_spoken_by: |template| template.contains(MARK),
+    marks: &[MARK, ID, ARGUMENTS],
     opens: &[MARK],
     opens_at_start: &["[{"],
     close: None,
@@ -22,9 +23,11 @@ pub(super) static FAMILY: Family = Family {
     has_short_ids: true,
 };
 
+/// Calls get ids of ours: no other answer has them.
 fn named(text: &str) -> Option<Vec<Spoken>> {
     let one = |part: &str| {
         let (name, arguments) = part.split_once(ARGUMENTS)?;
+        let name = name.split_once(ID).map_or(name, |(name, _)| name);
         let arguments = arguments.trim();
         Json::parse(arguments.as_bytes()).ok()?;
         Some(Spoken { name: name.trim().to_owned(), arguments: arguments.to_owned() })

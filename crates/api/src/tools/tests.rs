@@ -1,8 +1,12 @@
 //! Calls are taken out of texts, however these are cut, and nothing else is.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
+use protocol::ToolCall;
 
 use super::*;
+use crate::limits::CALLS_BYTES_MAX;
 
 struct Case {
     family: &'static Family,
@@ -44,6 +48,12 @@ const CASES: &[Case] = &[
         shown: "",
         calls: &[("find", r#"{"q": 1}"#), ("now", "{}")],
     },
+    Case {
+        family: &mistral::FAMILY,
+        text: r#"So: [TOOL_CALLS]find[CALL_ID]a1b2c3d4e[ARGS]{"q": 1}"#,
+        shown: "So: ",
+        calls: &[("find", r#"{"q": 1}"#)],
+    },
     Case { family: &mistral::FAMILY, text: "[1] is a note", shown: "[1] is a note", calls: &[] },
     Case {
         family: &llama::FAMILY,
@@ -57,12 +67,24 @@ const CASES: &[Case] = &[
         shown: "",
         calls: &[("now", "{}")],
     },
+    Case {
+        family: &llama::FAMILY,
+        text: r#"{"name": "say", "parameters": {"q": "\";{"}};"#,
+        shown: "",
+        calls: &[("say", r#"{"q":"\";{"}"#)],
+    },
     Case { family: &llama::FAMILY, text: r#"{"answer": 1}"#, shown: r#"{"answer": 1}"#, calls: &[] },
     Case {
         family: &deepseek::FAMILY,
         text: "Wait.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>find\n```json\n{\"q\":1}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
         shown: "Wait.",
         calls: &[("find", r#"{"q":1}"#)],
+    },
+    Case {
+        family: &deepseek::FAMILY,
+        text: "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>find<｜tool▁sep｜>{\"q\": 1}<｜tool▁call▁end｜><｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        shown: "",
+        calls: &[("find", r#"{"q": 1}"#), ("now", "{}")],
     },
     Case {
         family: &generic::FAMILY,
@@ -76,12 +98,25 @@ const CASES: &[Case] = &[
 fn read(family: &'static Family, pieces: &[&str]) -> (String, Vec<ToolCall>) {
     let mut reader = CallReader::new(family, "0123456789abcdef");
     let (mut shown, mut calls) = (String::new(), Vec::new());
-    let mut take = |(text, found): (String, Vec<ToolCall>)| {
-        shown.push_str(&text);
-        calls.extend(found);
-    };
-    pieces.iter().for_each(|piece| take(reader.push(piece)));
-    take(reader.finish());
+    pieces.iter().for_each(|piece| reader.push(piece, &mut shown, &mut calls));
+    reader.finish(&mut shown, &mut calls);
+    (shown, calls)
+}
+
+/// The same where a vocabulary has the family's marks as tokens without text.
+fn read_marked(family: &'static Family, text: &str) -> (String, Vec<ToolCall>) {
+    let mut reader = CallReader::new(family, "0123456789abcdef");
+    let (mut shown, mut calls, mut rest) = (String::new(), Vec::new(), text);
+    while !rest.is_empty() {
+        let next = family.marks().iter().filter_map(|mark| Some((rest.find(mark)?, *mark))).min();
+        let (at, mark) = next.unwrap_or((rest.len(), ""));
+        rest[..at].chars().for_each(|letter| reader.push(&letter.to_string(), &mut shown, &mut calls));
+        if !mark.is_empty() {
+            reader.mark(mark, &mut shown, &mut calls);
+        }
+        rest = &rest[at + mark.len()..];
+    }
+    reader.finish(&mut shown, &mut calls);
     (shown, calls)
 }
 
@@ -92,6 +127,54 @@ fn every_family_reads_its_own_calls_and_leaves_the_rest_as_text() {
         let calls: Vec<_> = calls.iter().map(|call| (&call.name[..], &call.arguments[..])).collect();
         assert_eq!((shown.as_str(), calls.as_slice()), (case.shown, case.calls), "{}", case.text);
     }
+}
+
+#[test]
+fn marks_that_are_tokens_without_text_mark_up_calls_as_well_and_are_never_shown() {
+    for case in CASES {
+        let (shown, calls) = read_marked(case.family, case.text);
+        let calls: Vec<_> = calls.iter().map(|call| (&call.name[..], &call.arguments[..])).collect();
+        let without =
+            |text: &str| case.family.marks().iter().fold(text.to_owned(), |text, mark| text.replace(mark, ""));
+        assert_eq!((shown, calls.as_slice()), (without(case.shown), case.calls), "{}", case.text);
+    }
+}
+
+#[test]
+fn a_call_that_no_message_could_carry_stays_text() {
+    let long = "n".repeat(protocol::request::NAME_BYTES_MAX + 1);
+    let many = vec![r#"{"name":"now"}"#; protocol::request::TOOL_CALLS_MAX + 1].join(",");
+    for text in [format!(r#"{{"name":"{long}"}}"#), format!("[{many}]")] {
+        assert_eq!(read(&generic::FAMILY, &[&text]), (text.clone(), Vec::new()));
+    }
+}
+
+#[test]
+fn calls_that_never_end_are_shown_as_text_in_a_time_that_grows_with_them() {
+    let (opening, piece) = ("<tool_call>", "</tool_cal".repeat(40));
+    let began_at = Instant::now();
+    for family in [&hermes::FAMILY, &llama::FAMILY] {
+        let opening = if family.name == "llama" { "{" } else { opening };
+        let mut reader = CallReader::new(family, "seed");
+        let (mut shown, mut calls, mut said) = (String::new(), Vec::new(), opening.to_owned());
+        reader.push(opening, &mut shown, &mut calls);
+        while said.len() <= 2 * CALLS_BYTES_MAX {
+            reader.push(&piece, &mut shown, &mut calls);
+            said.push_str(&piece);
+            assert!(said.len() - shown.len() <= CALLS_BYTES_MAX + opening.len() + piece.len());
+        }
+        reader.finish(&mut shown, &mut calls);
+        assert!(calls.is_empty() && shown == said, "{}", family.name);
+    }
+    // Two letters a piece: looking through all that is held for each of them takes a minute and more.
+    let mut reader = CallReader::new(&hermes::FAMILY, "seed");
+    let (mut shown, mut calls) = (String::new(), Vec::new());
+    reader.push(opening, &mut shown, &mut calls);
+    (0..CALLS_BYTES_MAX / 2).for_each(|_| reader.push("</", &mut shown, &mut calls));
+    // As many semicolons in a text.
+    let call = format!(r#"{{"name":"say","parameters":{{"q":"{}"}}}}"#, ";".repeat(200_000));
+    assert_eq!(read(&llama::FAMILY, &[&call]).1.len(), 1);
+    assert!(began_at.elapsed() < Duration::from_secs(20), "{:?}", began_at.elapsed());
 }
 
 #[test]

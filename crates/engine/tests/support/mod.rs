@@ -155,14 +155,14 @@ pub fn overflowing() -> Model {
     /// mean square is 1 has 5.6 where all of it lies there.
     const STEEP: f32 = 4.1e18;
     let (width, inner) = (32, 64);
-    let points = |place: usize, scale: f32| if place % width == 0 { scale } else { 0.0 };
+    let points = |place: usize, scale: f32| if place.is_multiple_of(width) { scale } else { 0.0 };
     let alter = |name: &str, place: usize, weight: f32| match name {
         "model.embed_tokens.weight" if place / width == OVERFLOWING as usize => points(place, 100.0),
         "model.layers.1.post_attention_layernorm.weight" if place == 0 => 1.0,
         "model.layers.1.mlp.gate_proj.weight" | "model.layers.1.mlp.up_proj.weight" if place < width => {
             points(place, STEEP)
         }
-        "model.layers.1.mlp.down_proj.weight" if place % inner == 0 => 0.0,
+        "model.layers.1.mlp.down_proj.weight" if place.is_multiple_of(inner) => 0.0,
         _ => weight,
     };
     let options =

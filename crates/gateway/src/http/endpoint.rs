@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use api::{ApiError, Call, Code, Endpoint, Gives, Head, Reading, Said, Teller};
+use api::{ApiError, Call, Code, Endpoint, Family, Gives, Head, Manner, Reading, Said, Teller};
 use futures::{StreamExt as _, TryStreamExt as _};
 use network::{
     Bytes,
@@ -17,11 +17,13 @@ use crate::{
     aside::aside,
     counting::own_trouble,
     delivery::Delivery,
-    http::{answered, bill, body, body::Read, counted, echo, refused, stream, stream::AT_ONCE, telling::Course},
+    http::{
+        answered, bill, body, body::Read, counted, echo, refused, room::Room, stream, stream::AT_ONCE, telling::Course,
+    },
     payment::{Meter, Paid, Unpaid, read_payment},
     places::Purpose,
     prepare::Wish,
-    question::{self, Count},
+    question::{self, Count, Tokens},
     seats::Seats,
     shared::{Shared, fresh},
     stages::Stages,
@@ -53,39 +55,41 @@ async fn serve(
     let share = shared.share(&model.root, call.jobs.len())?;
     let seats = Seats::new(shared, places, Some((model.root, share))).with_large(large);
     let words = words(shared, &call, endpoint, &model.root).await?;
+    call.check_thoughts(words.as_ref().and_then(|words| words.thinking))?;
     if let Gives::Count { object } = endpoint.gives {
         return count(shared, call, &model.root, words, object).await;
     }
-    let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
-    call.bind(family)?;
+    call.bind(family(words.as_ref()))?;
     // What the caller left to the model is in the request, and so in what is quoted, signed and audited.
     call.settle(words.as_ref().map_or(api::USUAL, |words| words.defaults));
     let echoes = echo::echoes(&call, words.as_ref()).await;
     let mut requests = requests(shared, &call, &model).await?;
-    let paid = match paid_for(&seats, shared, headers, endpoint, &body, &requests, (&model, words.as_ref())).await {
-        Ok(paid) => paid,
-        Err(unpaid) => return Ok(unpaid.respond(endpoint.dialect)),
-    };
+    let (paid, counts) =
+        match paid_for(&seats, shared, headers, endpoint, &body, &requests, (&model, words.as_ref())).await {
+            Ok(paid) => paid,
+            Err(unpaid) => return Ok(unpaid.respond(endpoint.dialect)),
+        };
     drop(body);
     seats.drop_large();
     cover(&mut requests, paid.as_deref())?;
+    let thinking = words.as_ref().filter(|words| call.is_chat() && words.thinking.is_some());
+    let begun = begun(shared, &model.root, &requests, thinking, counts).await;
     let Some(nonce) = requests.first().map(|request| request.nonce.to_string()) else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
     };
     let id = nonce.get(..32).unwrap_or_default().to_owned();
     let head = Head { id, created: now_ms() / 1_000, model: model.name[..].to_owned() };
     let stages = Arc::new(Stages::new(started_at));
-    let mut courses = Vec::with_capacity(requests.len());
-    for (choice, (request, echo)) in requests.into_iter().zip(echoes).enumerate() {
-        let family = call.calling.is_some().then_some(family);
-        let stops = request.parameters.stop.clone();
-        let reading = Reading::new(stops.iter().map(|stop| &stop[..]), family, &format!("{}{choice}", head.id));
-        let meter = paid.clone().map(|paid| Meter::new(paid, choice));
-        // Each is signed.
-        let delivery = Delivery::new(Arc::clone(shared), request, call.stream, Arc::clone(&stages), meter);
-        courses.push(Course::new(delivery, reading, words.clone(), echo, answered::wants_opening(headers)));
-        yield_after(choice).await;
-    }
+    let common = Common {
+        shared,
+        call: &call,
+        head: &head,
+        words: words.as_ref(),
+        paid: paid.as_ref(),
+        stages: &stages,
+        include_opening: answered::wants_opening(headers),
+    };
+    let courses = common.courses(requests, echoes, begun).await;
     let paying = paid.clone();
     let answered = if call.stream {
         stream::respond(shared, courses, head, call.teller, seats, paid).await
@@ -100,6 +104,66 @@ async fn serve(
             Ok(response)
         }
         (answered, _) => answered,
+    }
+}
+
+/// How a model calls tools, as far as its words are known.
+fn family(words: Option<&Arc<Words>>) -> &'static Family {
+    words.map_or(Family::GENERIC, |words| words.family)
+}
+
+/// Of each request whether its prompt has begun the answer's thoughts, which the model's template decides for each conversation. Where nobody
+/// can say it now, thoughts are told from the mark on that the answer itself has.
+async fn begun(
+    shared: &Shared,
+    root: &Digest,
+    requests: &[Request],
+    thinking: Option<&Arc<Words>>,
+    counts: Vec<Option<Tokens>>,
+) -> Vec<bool> {
+    let counts = match thinking {
+        Some(words) if counts.is_empty() => {
+            bill::counted(shared, root, requests, Some(words), || Purpose::Call).await.unwrap_or_default()
+        }
+        Some(_) => counts,
+        None => Vec::new(),
+    };
+    let mut begun: Vec<bool> = counts.iter().map(|counted| counted.is_some_and(|tokens| tokens.is_thinking)).collect();
+    begun.resize(requests.len(), false);
+    begun
+}
+
+/// What all answers of a call have in common.
+struct Common<'a> {
+    shared: &'a Arc<Shared>,
+    call: &'a Call,
+    head: &'a Head,
+    words: Option<&'a Arc<Words>>,
+    paid: Option<&'a Arc<Paid>>,
+    stages: &'a Arc<Stages>,
+    include_opening: bool,
+}
+
+impl Common<'_> {
+    /// The answers, none of which has begun; `begun` says of each whether its prompt has begun thoughts.
+    async fn courses(&self, requests: Vec<Request>, echoes: Vec<Option<String>>, begun: Vec<bool>) -> Vec<Course> {
+        let (is_streamed, is_kept) = (self.call.stream, !self.call.stream);
+        let calls = self.call.calling.is_some().then(|| family(self.words));
+        let room = (is_kept || self.call.teller.keeps_words()).then(Room::new);
+        let thinking = self.words.and_then(|words| words.thinking).filter(|_| self.call.is_chat());
+        let mut courses = Vec::with_capacity(requests.len());
+        for (choice, ((request, echo), is_begun)) in requests.into_iter().zip(echoes).zip(begun).enumerate() {
+            let manner = Manner { calls, thinks: thinking.map(|way| (way, is_begun)), is_kept };
+            let (stops, seed) = (request.parameters.stop.clone(), format!("{}{choice}", self.head.id));
+            let reading = Reading::new(stops.iter().map(|stop| &stop[..]), manner, &seed);
+            let meter = self.paid.cloned().map(|paid| Meter::new(paid, choice));
+            // Each is signed.
+            let delivery = Delivery::new(Arc::clone(self.shared), request, is_streamed, Arc::clone(self.stages), meter);
+            let words = self.words.cloned();
+            courses.push(Course::new(delivery, reading, words, echo, self.include_opening, room.clone()));
+            yield_after(choice).await;
+        }
+        courses
     }
 }
 
@@ -180,7 +244,7 @@ async fn yield_after(job: usize) {
     }
 }
 
-/// The payment that covers requests; `None` where they cost nothing.
+/// The payment that covers requests, `None` where they cost nothing, and what was counted of each for it.
 async fn paid_for(
     seats: &Seats,
     shared: &Shared,
@@ -189,11 +253,11 @@ async fn paid_for(
     body: &Bytes,
     requests: &[Request],
     (model, words): (&ModelRecord, Option<&Arc<Words>>),
-) -> Result<Option<Arc<Paid>>, Unpaid> {
-    let Some(desk) = &shared.desk else { return Ok(None) };
+) -> Result<(Option<Arc<Paid>>, Vec<Option<Tokens>>), Unpaid> {
+    let Some(desk) = &shared.desk else { return Ok((None, Vec::new())) };
     let price = desk.price(&model.root, &model.name);
     if price.is_free() {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     }
     // What is paid for must get onto the ledger.
     shared.credit.admit(shared.outbox.charges()).map_err(Unpaid::Error)?;
@@ -201,11 +265,11 @@ async fn paid_for(
     let digested = aside(bytes.len(), move || (bill::digest(endpoint, &bytes), bytes)).await.map_err(Unpaid::Error)?;
     let brought = read_payment(headers);
     let purpose = || bill::purpose(desk, &brought, headers, &bill::least(desk, headers, endpoint, (model, price)));
-    let counted = bill::counted(shared, &model.root, requests, words, purpose).await;
-    let most = counted.and_then(|counts| bill::most(requests, &counts, words.map(|words| words.context)));
-    let billed = bill::bill(desk, headers, endpoint, digested, requests, most.map_err(Unpaid::Error)?, (model, price));
+    let counts = bill::counted(shared, &model.root, requests, words, purpose).await.map_err(Unpaid::Error)?;
+    let most = bill::most(requests, &counts, words.map(|words| words.context)).map_err(Unpaid::Error)?;
+    let billed = bill::bill(desk, headers, endpoint, digested, requests, most, (model, price));
     let paid = desk.admit(brought, headers, &billed.as_bill(), seats).await?;
-    Ok(Some(Arc::new(paid)))
+    Ok((Some(Arc::new(paid)), counts))
 }
 
 /// Binds each request to its part of the payment.
@@ -225,7 +289,7 @@ async fn words(
     root: &Digest,
 ) -> Result<Option<Arc<Words>>, ApiError> {
     let is_needed = call.needs_words() || endpoint.gives != Gives::Answers;
-    if !is_needed && call.calling.is_none() && shared.desk.is_none() && !call.leaves_to_model() {
+    if !is_needed && !call.is_chat() && shared.desk.is_none() && !call.leaves_to_model() {
         return Ok(None);
     }
     let known = shared.vocabularies.within(root, shared.pace.vocabulary_wait).await;

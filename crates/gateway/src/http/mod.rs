@@ -10,6 +10,7 @@ mod models;
 mod receipts;
 pub mod refusal;
 mod revenue;
+mod room;
 mod status;
 mod stream;
 mod telling;

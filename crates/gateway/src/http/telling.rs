@@ -7,7 +7,10 @@ use protocol::request::Score;
 
 use crate::{
     delivery::{Delivered, Delivery, Piece},
-    http::answered,
+    http::{
+        answered,
+        room::{Room, Share},
+    },
     vocabulary::{TOKENS_AT_ONCE, Words},
 };
 
@@ -23,6 +26,8 @@ pub struct Course {
     has_echoed: bool,
     prompt_scores: Vec<Score>,
     include_opening: bool,
+    /// Of what is held until the end, where anything is.
+    share: Share,
 }
 
 /// What comes out of a course.
@@ -38,6 +43,7 @@ impl Course {
         words: Option<Arc<Words>>,
         echo: Option<String>,
         include_opening: bool,
+        room: Option<Arc<Room>>,
     ) -> Self {
         Self {
             delivery,
@@ -48,6 +54,7 @@ impl Course {
             has_echoed: false,
             prompt_scores: Vec::new(),
             include_opening,
+            share: Share::new(room),
         }
     }
 
@@ -70,6 +77,7 @@ impl Course {
             let mut part = match piece {
                 Piece::Afresh => {
                     *reading = self.fresh.clone();
+                    self.share.give_back();
                     self.prompt_scores.clear();
                     self.has_echoed = false;
                     continue;
@@ -79,10 +87,14 @@ impl Course {
                     Part::default()
                 }
                 Piece::Token { token, text, score } => {
-                    let said = score.and_then(|score| Some(self.words.as_ref()?.said(token, Some(&score))));
-                    reading.push(&text, said)
+                    let words = self.words.as_ref();
+                    let said = score.and_then(|score| Some(words?.said(token, Some(&score))));
+                    self.share.take(text.len())?;
+                    said.as_ref().map_or(Ok(()), |said| self.share.take_words(said))?;
+                    let mark = words.filter(|_| text.is_empty()).and_then(|words| words.mark(token));
+                    reading.push(&text, mark, said)
                 }
-                Piece::Done(delivered) => return Ok(self.end(*delivered).await),
+                Piece::Done(delivered) => return self.end(*delivered).await,
             };
             if let Some(echo) = self.echo.as_ref().filter(|_| !self.has_echoed) {
                 self.has_echoed = true;
@@ -95,11 +107,12 @@ impl Course {
     }
 
     /// The whole; what was held back is the part before it.
-    async fn end(&mut self, delivered: Delivered) -> Told {
-        let Some(mut reading) = self.reading.take() else { return Told::Part(Part::default()) };
+    async fn end(&mut self, delivered: Delivered) -> Result<Told, ApiError> {
+        let Some(mut reading) = self.reading.take() else { return Ok(Told::Part(Part::default())) };
         let last = reading.finish();
         let scores = std::mem::take(&mut self.prompt_scores);
-        let prompt = prompt_tokens(self.words.clone(), &scores, &delivered.opening.prompt).await;
+        let words = self.words.clone();
+        let prompt = prompt_tokens(words, &scores, &delivered.opening.prompt, &mut self.share).await?;
         let finish = delivered.finish;
         let mut said = reading.into_said(finish, answered::answered(delivered, self.include_opening));
         said.last = last;
@@ -110,21 +123,28 @@ impl Course {
             }
             said.tokens.splice(..0, prompt);
         }
-        Told::End(Box::new(said))
+        Ok(Told::End(Box::new(said)))
     }
 }
 
 /// The prompt's tokens in words: the first has no score, because nothing comes before it. A prompt may be long, so that others have the
 /// thread now and then.
-async fn prompt_tokens(words: Option<Arc<Words>>, scores: &[Score], prompt: &[u32]) -> Vec<SaidToken> {
-    let Some(words) = words.filter(|_| !scores.is_empty()) else { return Vec::new() };
+async fn prompt_tokens(
+    words: Option<Arc<Words>>,
+    scores: &[Score],
+    prompt: &[u32],
+    share: &mut Share,
+) -> Result<Vec<SaidToken>, ApiError> {
+    let Some(words) = words.filter(|_| !scores.is_empty()) else { return Ok(Vec::new()) };
     let scores = [None].into_iter().chain(scores.iter().map(Some));
     let mut said = Vec::with_capacity(prompt.len());
     for (place, (token, score)) in prompt.iter().zip(scores).enumerate() {
         if place % TOKENS_AT_ONCE == TOKENS_AT_ONCE - 1 {
             tokio::task::yield_now().await;
         }
-        said.push(words.said(*token, score));
+        let token = words.said(*token, score);
+        share.take_words(&token)?;
+        said.push(token);
     }
-    said
+    Ok(said)
 }

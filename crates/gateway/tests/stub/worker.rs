@@ -71,6 +71,8 @@ pub enum Behaviour {
     Utters(&'static str),
     /// Scores what nobody asked to be scored.
     Scores,
+    /// Changes what it says of a token's alternatives.
+    Names(fn(&mut Vec<Alternative>)),
     /// Sends bytes that are no frame.
     Garbles,
 }
@@ -236,19 +238,26 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
     if request.parameters.prompt_scores {
         send(frames, &Frame::PromptScores(List::new(prompt_scores(request)).unwrap())).await?;
     }
-    if let Behaviour::Utters(text) = behaviour {
-        for (token, text) in bytes_as_tokens(text).into_iter().take(wanted) {
+    let spoken = match behaviour {
+        Behaviour::Utters(text) => Some(bytes_as_tokens(text).into_iter().take(wanted).collect()),
+        Behaviour::Says(say) => Some(say(SENTENCE)),
+        _ => None,
+    };
+    if let Some(spoken) = spoken {
+        for (token, text) in spoken {
             tokens.push(token);
             send(frames, &word(request, token, text)).await?;
         }
         return Ok(Some(said(request, tokens)));
     }
-    if let Behaviour::Says(say) = behaviour {
-        for (token, text) in say(SENTENCE) {
-            tokens.push(token);
-            send(frames, &word(request, token, text)).await?;
-        }
-        return Ok(Some(said(request, tokens)));
+    if let Behaviour::Names(change) = behaviour {
+        let (token, text) = bytes_as_tokens("a").remove(0);
+        let mut score = scored(token, request.parameters.scores);
+        let mut alternatives = score.alternatives.into_inner();
+        change(&mut alternatives);
+        score.alternatives = List::new(alternatives).unwrap();
+        send(frames, &Frame::Token(TokenFrame { token, text: Text::new(text).unwrap(), score: Some(score) })).await?;
+        return Ok(Some(said(request, vec![token])));
     }
     for (index, text) in words.into_iter().enumerate() {
         match behaviour {

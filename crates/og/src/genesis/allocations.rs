@@ -2,7 +2,10 @@
 //!
 //! No coin is nobody's: a bucket for which no beneficiary is named has a key of its own, in the folder beside the others.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::Path,
+};
 
 use alloy_primitives::Address;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -94,9 +97,9 @@ impl Beneficiaries {
     /// Makes a key in the folder for each bucket that has nobody yet.
     pub fn with_keys(mut self, home: &Home, passphrase: &Passphrase) -> Result<Self> {
         for word in words() {
-            if !self.0.contains_key(&word) {
-                let key = keys::make(home, passphrase, &word, &keys::random_key()?, Vec::new())?;
-                self.0.insert(word, address_of(&key));
+            if let Entry::Vacant(nobody) = self.0.entry(word) {
+                let key = keys::make(home, passphrase, nobody.key(), &keys::random_key()?, Vec::new())?;
+                nobody.insert(address_of(&key));
             }
         }
         Ok(self)
