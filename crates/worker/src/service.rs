@@ -169,6 +169,7 @@ async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
         "key": desk.key.public_key().to_string(),
         "chain_id": desk.chain_id,
         "receipts": chain.sequence,
+        "places": desk.places.all(),
         "free_places": desk.places.free(),
         "waiting": WAITING_MAX.saturating_sub(desk.waiting.free()),
         "models": Value::Object(desk.models.all().iter().map(|(root, served)| (root.to_string(), served.status())).collect()),
