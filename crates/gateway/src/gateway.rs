@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
+    contexts::{self, Contexts},
     counting::{Counting, Setting},
     credit::Credit,
     directory::Directory,
@@ -118,6 +119,7 @@ impl Gateway {
             workers: Client::new(pace.worker_wait),
             directory,
             vocabularies: Arc::new(vocabularies),
+            contexts: Contexts::default(),
             counting,
             ledger,
             outbox,
@@ -145,6 +147,7 @@ impl Gateway {
         if let Some(booth) = booth {
             tasks.spawn(facilitator::look_after(booth));
         }
+        tasks.spawn(contexts::keep(Arc::clone(&shared)));
         for are_served in [true, false] {
             tasks.spawn(keep_vocabularies(Arc::clone(&shared), are_served));
         }

@@ -55,8 +55,10 @@ fn tell_context(model: &Model) {
     let (context, own, root) = (language.context(), language.own_context(), model.root());
     if context <= 1 {
         tracing::error!(model = %root, "no answer of this model can be judged on this network: all are refused");
-    } else if context < own {
+    } else if context < language.longest_context() {
         tracing::warn!(model = %root, context, own, "longer texts of this model cannot be judged on this network; hint: one with a longer challenge window judges longer ones (og devnet --challenge-window)");
+    } else if context < own {
+        tracing::warn!(model = %root, context, own, "longer texts of this model take more memory than any network has them judged with");
     }
 }
 

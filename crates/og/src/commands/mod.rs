@@ -5,6 +5,7 @@ mod audit;
 mod bridge;
 mod claim;
 mod compile;
+mod context;
 mod describe;
 pub mod facilitator;
 mod facts;
