@@ -147,10 +147,7 @@ impl Gateway {
         if let Some(booth) = booth {
             tasks.spawn(facilitator::look_after(booth));
         }
-        tasks.spawn(contexts::keep(Arc::clone(&shared)));
-        for are_served in [true, false] {
-            tasks.spawn(keep_vocabularies(Arc::clone(&shared), are_served));
-        }
+        know_models(&mut tasks, &shared);
         let limits = Limits {
             body_bytes: api::limits::INFER_BODY_BYTES_MAX,
             connections: pace.connections,
@@ -236,6 +233,14 @@ async fn keep_fresh(shared: &Shared, ledger: &LedgerClient) {
         was_jailed = is_jailed;
         tokio::time::sleep(shared.pace.poll).await;
         refresh(&shared.directory, ledger).await;
+    }
+}
+
+/// Keeps up with what is to be known of models beside the ledger's list.
+fn know_models(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
+    tasks.spawn(contexts::keep(Arc::clone(shared)));
+    for are_served in [true, false] {
+        tasks.spawn(keep_vocabularies(Arc::clone(shared), are_served));
     }
 }
 
