@@ -3,7 +3,7 @@
 /// Largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// Largest body where numbers are lists: the largest tensor of floats, 24 letters each.
-pub const INFER_BODY_BYTES_MAX: usize = 4 << 20;
+pub const INFER_BODY_BYTES_MAX: usize = 5 << 20;
 /// Deepest nesting of lists and objects.
 pub const DEPTH_MAX: usize = 32;
 /// Longest name of a model.
@@ -50,4 +50,6 @@ pub const ALTERNATIVES_MAX: u64 = 20;
 /// Most receipts that a request builds on.
 pub const PARENTS_MAX: usize = protocol::request::PARENTS_MAX;
 
+const _: () =
+    assert!(TENSOR_BYTES_MAX / 4 * 24 + (64 << 10) <= INFER_BODY_BYTES_MAX, "the largest tensor fits into a body");
 const _: () = assert!(TOKENS_MAX as usize == protocol::request::TOKENS_MAX, "one limit, two types");

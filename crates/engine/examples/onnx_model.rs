@@ -34,8 +34,13 @@ fn main() {
 fn tried(folder: &Path, fast: bool, threads: usize) -> Result<String, String> {
     let file = std::fs::read(folder.join("model.onnx")).unwrap();
     let program = import_program(&file).map_err(|refusal| refusal.to_string())?;
-    let sources =
-        OnnxSources { name: "model", arithmetic: Arithmetic::Ordered, file: &file, calibration: &[], rows_max: 4096 };
+    let sources = OnnxSources {
+        name: "model",
+        arithmetic: Arithmetic::Ordered,
+        file: (&file).into(),
+        calibration: &[],
+        rows_max: 4096,
+    };
     let artefact = compile_onnx(&sources).map_err(|refusal| refusal.to_string())?.to_artefact();
     let mut sets: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     sets.retain(|path| path.is_dir());

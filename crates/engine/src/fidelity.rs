@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use graph::{
-    onnx::{OnnxError, import_program, label_texts},
+    onnx::{OnnxError, OnnxFile, import_program, label_texts},
     program::{Array, Limits, Value},
 };
 
@@ -36,7 +36,11 @@ pub enum FidelityError {
 }
 
 /// Compares over sets of inputs in the order of the model's.
-pub fn fidelity(model: &TensorModel, file: &[u8], sets: &[Vec<graph::Tensor>]) -> Result<Fidelity, FidelityError> {
+pub fn fidelity<'a>(
+    model: &TensorModel,
+    file: impl Into<OnnxFile<'a>>,
+    sets: &[Vec<graph::Tensor>],
+) -> Result<Fidelity, FidelityError> {
     let program = import_program(file)?;
     let mut seen = Counts { cosine: 1.0, ..Counts::default() };
     for set in sets {

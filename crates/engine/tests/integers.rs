@@ -40,8 +40,13 @@ fn compiled(name: &str) -> (Vec<u8>, Vec<Tensor>, Vec<u8>) {
     let file = std::fs::read(folder(name).join("model.onnx")).unwrap();
     let inputs = inputs(&folder(name), &import_program(&file).unwrap().inputs);
     let calibration = [inputs.clone()];
-    let sources =
-        OnnxSources { name, arithmetic: Arithmetic::Integer, file: &file, calibration: &calibration, rows_max: 64 };
+    let sources = OnnxSources {
+        name,
+        arithmetic: Arithmetic::Integer,
+        file: (&file).into(),
+        calibration: &calibration,
+        rows_max: 64,
+    };
     let artefact = compile_onnx(&sources).unwrap().to_artefact();
     (file, inputs, artefact)
 }

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::{Level, LoadError, Model, Options, RunError};
+use engine::{Level, LoadError, Model, Options, RunError, program_kernels};
 use graph::program::{
-    Array, Attribute, Body, Element, Limits, Node, Port, Program, Size, Source, Type, Value, ops::find,
+    Array, Attribute, Body, Element, Limits, Meaning, Node, Operator, Port, Program, Size, Source, Type, Value,
+    meaning, ops::find,
 };
 use proptest::prelude::*;
 use protocol::{Bytes, List, Tensor, Text};
@@ -395,6 +396,67 @@ fn a_program_may_do_as_much_as_can_be_judged() {
             Some(limit) => assert!(said.unwrap().contains(&format!("{limit} operations"))),
         }
     }
+}
+
+/// The fewest operations with which a program runs.
+fn account(program: &Program, inputs: &[Array], pick: fn(&'static Operator) -> Meaning) -> u64 {
+    let runs = |operations: u64| {
+        let values = inputs.iter().cloned().map(Value::from).collect();
+        program.run_with(values, Limits { operations, ..Limits::default() }, pick, None).is_ok()
+    };
+    let (mut low, mut high) = (0, 1 << 24);
+    assert!(runs(high));
+    while low + 1 < high {
+        let middle = (low + high) / 2;
+        if runs(middle) { high = middle } else { low = middle }
+    }
+    high
+}
+
+/// The rules of networks hang on these: another price is another version of the arithmetic.
+#[test]
+fn a_product_takes_the_same_of_the_account_by_its_kernels_and_by_its_meaning() {
+    let half = |shape: &[usize]| Array::zeros(Element::F16, shape).unwrap();
+    let pads = |pads: &[i64]| vec![("pads", integers(pads))];
+    let image = noise(&[1, 4, 20, 20], 1);
+    let cases = [
+        ("MatMul", 13, vec![], vec![noise(&[2, 5, 40], 1), noise(&[2, 40, 70], 2)], 14_188),
+        ("MatMul", 13, vec![], vec![half(&[5, 40]), half(&[40, 70])], 14_606),
+        ("Gemm", 13, vec![], vec![noise(&[5, 40], 1), noise(&[40, 70], 2)], 7_572),
+        // Laid out; with a bias that no kernel takes; so few windows that they are rows; three axes.
+        ("Conv", 11, pads(&[1; 4]), vec![image.clone(), noise(&[8, 4, 3, 3], 2)], 48_152),
+        ("Conv", 11, pads(&[1; 4]), vec![image, noise(&[8, 4, 3, 3], 2), half(&[8])], 122_256),
+        ("Conv", 11, vec![], vec![noise(&[1, 4, 5, 5], 1), noise(&[16, 4, 3, 3], 2)], 5_665),
+        ("Conv", 11, vec![], vec![noise(&[1, 2, 5, 5, 5], 1), noise(&[3, 2, 3, 3, 3], 2)], 5_440),
+    ];
+    for (name, version, attributes, inputs, expected) in cases {
+        let program = one_node(name, version, &attributes, &inputs);
+        assert_eq!(account(&program, &inputs, meaning), expected, "{name} of {:?}", inputs[1].shape());
+        for level in Level::available() {
+            let found = account(&program, &inputs, program_kernels(level));
+            assert_eq!(found, expected, "{name} of {:?}, {}", inputs[1].shape(), level.name());
+        }
+    }
+}
+
+#[test]
+fn an_image_of_bytes_enters_a_program_that_makes_floats_of_it() {
+    let pixels = Array::wholes(Element::U8, &[1, 3, 512, 512], std::iter::repeat_n(200, 3 * 512 * 512)).unwrap();
+    let mut program = one_node("Cast", 13, &[("to", Attribute::Integer(1))], std::slice::from_ref(&pixels));
+    let mut means = program.body.nodes[0].clone();
+    (means.operator, means.version) = (find("", "GlobalAveragePool").unwrap(), 1);
+    (means.inputs, means.outputs) = (vec![Source::Slot(1)], vec![Some(2)]);
+    means.attributes.clear();
+    let nodes = vec![program.body.nodes[0].clone(), means];
+    program.body = Body::new(vec![0], nodes, vec![Source::Slot(2)]);
+    (program.slots, program.outputs[0]) = (3, port("y", &noise(&[1, 3, 1, 1], 1)));
+    let model = Model::load(artefact(&program.released())).unwrap();
+    let sent = Tensor { element: protocol::Element::U8, ..wire("x0", &pixels) };
+    let outputs = model.as_tensor().unwrap().run(&[sent]).unwrap();
+    assert_eq!(
+        (outputs[0].element, &outputs[0].data[..]),
+        (protocol::Element::F32, &200.0_f32.to_le_bytes().repeat(3)[..])
+    );
 }
 
 /// Like `check`, for inputs of any element; twice, since kernels keep what they make of constants.

@@ -40,8 +40,13 @@ fn files_have_the_types_that_magika_itself_gives_them() {
     let folder = variable("OG_TEST_MAGIKA");
     let file = std::fs::read(folder.join("model.onnx")).unwrap();
     let ports = import_program(&file).unwrap();
-    let sources =
-        OnnxSources { name: "magika", arithmetic: Arithmetic::Ordered, file: &file, calibration: &[], rows_max: 16 };
+    let sources = OnnxSources {
+        name: "magika",
+        arithmetic: Arithmetic::Ordered,
+        file: (&file).into(),
+        calibration: &[],
+        rows_max: 16,
+    };
     let artefact = compile_onnx(&sources).unwrap().to_artefact();
     let model = Model::load_with(artefact, Options { threads: 1, level: Level::detect() }).unwrap();
     let sets = folders(&folder);

@@ -21,7 +21,7 @@ async fn each_bad_body_has_its_status_code_and_parameter() {
     let stage = Stage::with(&[Behaviour::Honest]).await;
     let long = format!(r#"{{"model":"tiny","messages":[{{"role":"user","content":"{}"}}]}}"#, "x".repeat(300_000));
     let huge = " ".repeat((1 << 20) + 1);
-    let ones = format!(r#"{{"dtype":"u8","data":[{}]}}"#, vec!["1"; 350_000].join(","));
+    let ones = format!(r#"{{"dtype":"u8","data":[{}]}}"#, vec!["1"; 430_000].join(","));
     let wide = format!(r#"{{"model":"risk","inputs":{{"x":{ones},"y":{ones}}}}}"#);
     let cases = [
         (CHAT, "", 400, "invalid_json", ""),
@@ -75,7 +75,7 @@ async fn a_body_of_numbers_may_be_larger_as_long_as_there_is_a_place_for_it() {
     // One that is announced as larger is refused before it comes.
     let head = format!(
         "POST /v1/infer HTTP/1.1\r\nhost: g\r\nconnection: close\r\n{JSON}content-length: {}\r\n\r\n",
-        (4 << 20) + 1
+        (5 << 20) + 1
     );
     assert_eq!(stage.client.exchange(&head).await.error().0, 413);
     let none = Stage::paced(&[Behaviour::Honest], Pace { large_bodies_max: 0, ..pace() }).await;

@@ -5,7 +5,7 @@
 //! change of the rules.
 
 /// What one operation of a program's account costs: programs write memory where graphs multiply.
-const PROGRAM_OPERATION: u64 = 64;
+pub(crate) const PROGRAM_OPERATION: u64 = 64;
 
 /// The work of running a model: so much a text or call, so much a row, so much for a row and one that it looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -207,6 +207,8 @@ fn configurations_that_are_not_understood_are_refused_by_their_key() {
         ("head_dim", json!(7)),
         ("eos_token_id", json!("end")),
         ("tie_word_embeddings", json!("yes")),
+        ("is_causal", json!(false)),
+        ("use_bidirectional_attention", json!(true)),
     ];
     for (key, value) in cases {
         let mut changed = config();

@@ -103,7 +103,13 @@ fn features(name: &str, program: &graph::program::Program) -> (Tensor, Vec<usize
 
 fn compile(name: &str, calibration: &[Vec<Tensor>]) -> Result<graph::Model, CompileError> {
     let file = std::fs::read(folder(name).join("model.onnx")).unwrap();
-    compile_onnx(&OnnxSources { name, arithmetic: Arithmetic::Integer, file: &file, calibration, rows_max: 64 })
+    compile_onnx(&OnnxSources {
+        name,
+        arithmetic: Arithmetic::Integer,
+        file: (&file).into(),
+        calibration,
+        rows_max: 64,
+    })
 }
 
 #[test]
@@ -220,7 +226,7 @@ fn missing_values_go_where_the_program_sends_them() {
                 let sources = OnnxSources {
                     name: "tree",
                     arithmetic: Arithmetic::Integer,
-                    file: &file,
+                    file: (&file).into(),
                     calibration: &calibration,
                     rows_max: 64,
                 };

@@ -26,7 +26,8 @@ fn read(folder: &Path, word: &str, ports: &[Port]) -> Vec<Tensor> {
 
 fn compile(folder: &Path, calibration: &[Vec<Tensor>]) -> Model {
     let file = std::fs::read(folder.join("model.onnx")).unwrap();
-    let sources = OnnxSources { name: "cell", arithmetic: Arithmetic::Integer, file: &file, calibration, rows_max: 16 };
+    let sources =
+        OnnxSources { name: "cell", arithmetic: Arithmetic::Integer, file: (&file).into(), calibration, rows_max: 16 };
     compile_onnx(&sources).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
 }
 

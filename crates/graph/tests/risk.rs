@@ -42,7 +42,7 @@ fn published(file: &str) -> Model {
 
 fn compile(name: &str, arithmetic: Arithmetic, calibration: &[Vec<Tensor>]) -> Result<Model, CompileError> {
     let file = read("risk.onnx");
-    compile_onnx(&OnnxSources { name, arithmetic, file: &file, calibration, rows_max: ROWS_MAX })
+    compile_onnx(&OnnxSources { name, arithmetic, file: (&file).into(), calibration, rows_max: ROWS_MAX })
 }
 
 fn differences(one: &Checked, other: &Checked, named: &Value) -> Vec<(String, f32, f32)> {

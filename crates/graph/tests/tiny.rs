@@ -46,7 +46,13 @@ fn tensor(value: &Value, element: Element) -> Tensor {
 
 fn compile(name: &str, calibration: &[Vec<Tensor>]) -> Result<Model, CompileError> {
     let file = file(name);
-    compile_onnx(&OnnxSources { name, arithmetic: Arithmetic::Integer, file: &file, calibration, rows_max: ROWS_MAX })
+    compile_onnx(&OnnxSources {
+        name,
+        arithmetic: Arithmetic::Integer,
+        file: (&file).into(),
+        calibration,
+        rows_max: ROWS_MAX,
+    })
 }
 
 fn cosine(one: &[f64], other: &[f64]) -> f64 {

@@ -32,4 +32,4 @@ pub use ledger_client::{
 };
 pub use machine::Memory;
 pub use origins::{OriginError, Origins};
-pub use server::{Encoded, Limits, Noun, Server, nouns};
+pub use server::{Encoded, Limits, Noun, Peer, Server, nouns};

@@ -1,6 +1,10 @@
 //! A server on one address: bounded bodies, headers, connections and waits; stops when asked.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -59,6 +63,14 @@ impl Default for Limits {
     }
 }
 
+/// The other end of a connection: in the extensions of each request, for servers that tell their clients apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Peer {
+    pub address: IpAddr,
+    /// No two connections to a server have the same.
+    pub connection: u64,
+}
+
 /// A running server; dropping it stops it.
 pub struct Server {
     address: SocketAddr,
@@ -102,13 +114,13 @@ impl Drop for Server {
 
 async fn accept(listener: TcpListener, router: Router, limits: Limits, stopped: watch::Receiver<bool>) {
     let places = Places::new(limits.connections);
-    let mut stopping = stopped.clone();
+    let (mut stopping, mut connection) = (stopped.clone(), 0_u64);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopping.wait_for(|stopped| *stopped) => return,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, from)) = accepted else {
             // Out of file descriptors, most likely: others will close some.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -119,12 +131,14 @@ async fn accept(listener: TcpListener, router: Router, limits: Limits, stopped: 
             _ = stopping.wait_for(|stopped| *stopped) => return,
         };
         let Some(place) = place else { return };
-        tokio::spawn(serve(stream, place, router.clone(), limits, stopped.clone()));
+        connection = connection.wrapping_add(1);
+        let peer = Peer { address: from.ip(), connection };
+        tokio::spawn(serve((stream, peer), place, router.clone(), limits, stopped.clone()));
     }
 }
 
 async fn serve(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     place: Arc<Place>,
     router: Router,
     limits: Limits,
@@ -133,7 +147,8 @@ async fn serve(
     // Small pieces of a streamed answer must leave at once.
     let _ = stream.set_nodelay(true);
     let (router, held) = (TowerToHyperService::new(router), Arc::clone(&place));
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let exchange = Exchange::begin(&held);
         let answer = router.call(request.map(|body| exchange.asking(body)));
         async move { answer.await.map(|answer| answer.map(|body| exchange.answering(body))) }
@@ -201,9 +216,22 @@ pub fn nouns<T: Canonical>(items: &[T]) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::{Extension, body::Body, routing::get};
 
     use super::*;
+    use crate::Client;
+
+    #[tokio::test]
+    async fn each_request_says_by_which_connection_it_came() {
+        async fn told(Extension(peer): Extension<Peer>) -> String {
+            format!("{} {}", peer.address, peer.connection)
+        }
+        let router = Router::new().route("/", get(told));
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), router, Limits::default()).await.unwrap();
+        for expected in ["127.0.0.1 1", "127.0.0.1 2"] {
+            assert_eq!(Client::default().get_bytes(&server.url()).await.unwrap(), expected);
+        }
+    }
 
     #[test]
     fn a_refusal_says_when_to_ask_again_where_that_is_known() {

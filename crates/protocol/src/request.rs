@@ -14,9 +14,9 @@ use crate::{
 pub const MESSAGE_BYTES_MAX: usize = 1 << 18;
 /// Most messages in one conversation.
 pub const MESSAGES_MAX: usize = 1_024;
-/// Largest content of one tensor, in bytes: an image of 3 x 224 x 224 as f32 has 602,112. What follows from it, down to the
-/// block, is in `specs/evidence.md`.
-pub const TENSOR_BYTES_MAX: usize = 640 << 10;
+/// Largest content of one tensor, in bytes: an image of 3 x 256 x 256 as f32, or of 3 x 512 x 512 as u8, has 786,432. What follows
+/// from it, down to the block, is in `specs/evidence.md`.
+pub const TENSOR_BYTES_MAX: usize = 800 << 10;
 /// Most tokens in one prompt or one answer.
 pub const TOKENS_MAX: usize = 1 << 16;
 /// Most tensors that go into or come out of a model at once.
@@ -47,8 +47,8 @@ pub const OPENING_REST_BYTES: usize = 128;
 pub const TOKEN_BYTES: usize = 4;
 pub const SCORE_BYTES: usize = 8;
 pub const ALTERNATIVE_BYTES: usize = 8;
-/// Largest request: what is left of its opening is its answer's.
-pub const REQUEST_BYTES_MAX: usize = OPENING_BYTES_MAX / 4 * 3;
+/// Largest request: what is left of its opening, 64 KiB at least, is its answer's.
+pub const REQUEST_BYTES_MAX: usize = OPENING_BYTES_MAX - (64 << 10);
 /// What a fixed-point parameter is counted in.
 pub const MICROS: u32 = 1_000_000;
 

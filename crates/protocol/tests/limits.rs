@@ -43,7 +43,7 @@ fn a_count_of_more_than_what_is_left_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
-fn an_image_of_the_usual_size_is_a_tensor_and_one_byte_beyond_the_limit_is_none() {
+fn images_of_usual_sizes_are_tensors_and_one_byte_beyond_the_limit_is_none() {
     let image = |bytes: usize| {
         let sizes = [1_u64, 3, 224, 224].map(u64::to_be_bytes).concat();
         let length = u32::try_from(bytes).unwrap().to_be_bytes();
@@ -51,11 +51,12 @@ fn an_image_of_the_usual_size_is_a_tensor_and_one_byte_beyond_the_limit_is_none(
         let name = [&1_u32.to_be_bytes()[..], b"x", &Element::F32.encode()].concat();
         [name, shape, length.to_vec(), vec![7; bytes]].concat()
     };
-    let usual = 3 * 224 * 224 * 4;
-    assert_eq!(Tensor::decode(&image(usual)).unwrap().encode(), image(usual));
+    for usual in [3 * 224 * 224 * 4, 3 * 256 * 256 * 4, 3 * 299 * 299, 3 * 448 * 448, 3 * 512 * 512] {
+        assert_eq!(Tensor::decode(&image(usual)).unwrap().encode(), image(usual));
+    }
     assert!(Tensor::decode(&image(TENSOR_BYTES_MAX)).is_ok());
     let refused = Tensor::decode(&image(TENSOR_BYTES_MAX + 1)).unwrap_err();
-    assert_eq!(refused, DecodeError::Limit { field: "Tensor.data", found: 655_361, limit: 655_360 });
+    assert_eq!(refused, DecodeError::Limit { field: "Tensor.data", found: 819_201, limit: 819_200 });
 }
 
 #[test]

@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use alloy_rpc_types_eth::Filter;
 
 use crate::node::{ChainNode, LogKey, NodeError};
+use crate::state::Deadline;
 
-/// Addresses, or first topics, that are looked up each by itself; a filter with more is one without them.
-const KEYS_MAX: usize = 1_000;
 /// Blocks that one look-up gives.
 const PAGE: usize = 256;
 
@@ -26,7 +25,7 @@ pub(crate) struct Candidates<'a> {
 pub(crate) enum Step {
     /// This block may hold some.
     May(u64),
-    /// Some blocks hold none.
+    /// Some blocks hold none, or the time is over before it was known.
     Passed,
     End,
 }
@@ -51,7 +50,7 @@ impl<'a> Candidates<'a> {
         self.next
     }
 
-    pub fn step(&mut self) -> Result<Step, NodeError> {
+    pub fn step(&mut self, deadline: &Deadline) -> Result<Step, NodeError> {
         if self.next > self.last {
             return Ok(Step::End);
         }
@@ -59,6 +58,9 @@ impl<'a> Candidates<'a> {
         for side in &mut self.sides {
             let mut nearest = None;
             for cursor in side.iter_mut() {
+                if !deadline.is_wanted() {
+                    return Ok(Step::Passed);
+                }
                 nearest = cursor.seek(self.node, furthest)?.into_iter().chain(nearest).min();
             }
             let Some(found) = nearest else {
@@ -76,10 +78,10 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// The keys of one part of a filter, if it has some and not too many.
+/// The keys of one part of a filter, if it has some: each is looked up by itself.
 fn side(keys: impl Iterator<Item = LogKey>) -> Option<Vec<Cursor>> {
-    let cursors: Vec<Cursor> = keys.take(KEYS_MAX.saturating_add(1)).map(Cursor::of).collect();
-    (1..=KEYS_MAX).contains(&cursors.len()).then_some(cursors)
+    let cursors: Vec<Cursor> = keys.map(Cursor::of).collect();
+    (!cursors.is_empty()).then_some(cursors)
 }
 
 /// The blocks of one key, a page at a time.

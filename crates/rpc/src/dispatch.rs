@@ -11,6 +11,7 @@ use crate::answer::{Answer, too_long};
 use crate::error::RpcError;
 use crate::methods::{self, Run};
 use crate::params::Params;
+use crate::party::Party;
 use crate::state::{Deadline, Desk};
 
 /// Requests of one batch that are worked on at the same time; they begin in order.
@@ -47,14 +48,20 @@ struct Response<'a> {
 
 /// What stands before and after the methods of all: a WebSocket knows some more.
 pub(crate) trait Connection: Sync {
+    /// Whose it is.
+    fn party(&self) -> Party;
     /// Answers what only this kind of connection has; `None` leaves it to the table.
     fn own(&self, method: &str, params: Option<&RawValue>) -> Option<Answer>;
 }
 
 /// A connection of single answers.
-pub(crate) struct Plain;
+pub(crate) struct Plain(pub Party);
 
 impl Connection for Plain {
+    fn party(&self) -> Party {
+        self.0
+    }
+
     fn own(&self, method: &str, _: Option<&RawValue>) -> Option<Answer> {
         let is_pushed = matches!(method, "eth_subscribe" | "eth_unsubscribe");
         is_pushed.then(|| Err(RpcError::server("notifications not supported: subscribe over a WebSocket")))
@@ -165,16 +172,18 @@ async fn called(desk: &Arc<Desk>, connection: &dyn Connection, name: &str, param
     }
     let method = methods::find(name).ok_or_else(|| RpcError::no_method(name))?;
     let mut params = Params::read(params)?;
-    let desk = Arc::clone(desk);
+    let (desk, party) = (Arc::clone(desk), connection.party());
     match method.run {
         // A read may wait for a disk, which no other request should wait for.
         Run::Read(run) => away(move || run(&desk, &mut params)).await,
-        Run::Compute(run) => {
-            let (deadline, _waiting) = Deadline::within(&desk.limits);
-            let place = tokio::time::timeout(desk.limits.call_time, Arc::clone(&desk.places).acquire_owned()).await;
-            let Ok(Ok(place)) = place else {
-                return Err(RpcError::limit("too many calls at the same time: ask again later"));
+        Run::Keep(run) => away(move || run(&desk, &mut params, party)).await,
+        Run::Compute(work, run) => {
+            let place = tokio::time::timeout(desk.limits.call_time, desk.lines.of(work).take(party)).await;
+            let Ok(Some(place)) = place else {
+                let words = format!("too many {} at the same time: ask again later", work.words());
+                return Err(RpcError::limit(words));
             };
+            let (deadline, _waiting) = Deadline::within(&desk.limits);
             away(move || {
                 let _place = place;
                 run(&desk, &mut params, &deadline)

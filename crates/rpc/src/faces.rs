@@ -2,11 +2,11 @@
 
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{Header as ChainHeader, ReceiptEnvelope, Sealed, Transaction as _, TxEnvelope};
-use alloy_primitives::{U64, U256};
+use alloy_primitives::{Log, U64, U256};
 use alloy_rlp::Encodable as _;
 use alloy_rpc_types_eth::{
-    Block as BlockFace, BlockTransactions, Header as HeaderFace, Log as LogFace, Transaction as TransactionFace,
-    TransactionReceipt, Withdrawals,
+    Block as BlockFace, BlockTransactions, Filter, Header as HeaderFace, Log as LogFace,
+    Transaction as TransactionFace, TransactionReceipt, Withdrawals,
 };
 use evm::{Block, Receipt, Transaction};
 use serde::Serialize;
@@ -97,7 +97,7 @@ pub(crate) fn transaction_waiting(transaction: &Transaction) -> TransactionFace 
 
 pub(crate) fn receipt_at(block: &Block, index: usize) -> Option<ReceiptFace> {
     let (transaction, receipt) = (block.transactions.get(index)?, block.receipts.get(index)?);
-    let mut logs = logs_at(block, index).into_iter();
+    let mut logs = logs_at(block, index, |_| true).into_iter();
     let inner = receipt.envelope.clone().map_logs(|log| {
         // As many as the receipt has, in its order.
         logs.next().unwrap_or_else(|| LogFace { inner: log, ..LogFace::default() })
@@ -118,17 +118,17 @@ pub(crate) fn receipt_at(block: &Block, index: usize) -> Option<ReceiptFace> {
     })
 }
 
-/// All logs of a block, in order.
-pub(crate) fn logs(block: &Block) -> impl Iterator<Item = LogFace> + '_ {
-    (0..block.receipts.len()).flat_map(|index| logs_at(block, index))
+/// Those logs of a block that a filter matches, in order.
+pub(crate) fn logs<'a>(block: &'a Block, filter: &'a Filter) -> impl Iterator<Item = LogFace> + 'a {
+    (0..block.receipts.len()).flat_map(move |index| logs_at(block, index, |log| filter.matches(log)))
 }
 
-fn logs_at(block: &Block, index: usize) -> Vec<LogFace> {
+fn logs_at(block: &Block, index: usize, is_wanted: impl Fn(&Log) -> bool) -> Vec<LogFace> {
     let (Some(transaction), Some(receipt)) = (block.transactions.get(index), block.receipts.get(index)) else {
         return Vec::new();
     };
     let before = receipt.logs_before;
-    let of = |(place, log): (usize, &alloy_primitives::Log)| LogFace {
+    let of = |(place, log): (usize, &Log)| LogFace {
         inner: log.clone(),
         block_hash: Some(block.header.hash()),
         block_number: Some(block.header.inner().number),
@@ -138,5 +138,5 @@ fn logs_at(block: &Block, index: usize) -> Vec<LogFace> {
         log_index: Some(before + place as u64),
         removed: false,
     };
-    Receipt::logs(receipt).iter().enumerate().map(of).collect()
+    Receipt::logs(receipt).iter().enumerate().filter(|(_, log)| is_wanted(log)).map(of).collect()
 }

@@ -5,23 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use network::axum::Router;
 use network::axum::body::{Body, to_bytes};
 use network::axum::extract::State;
 use network::axum::extract::ws::WebSocketUpgrade;
 use network::axum::http::{StatusCode, header::CONTENT_TYPE};
 use network::axum::response::{IntoResponse, Response};
 use network::axum::routing::post;
-use network::{NetworkError, Origins, Server as HttpServer};
-use tokio::sync::{Semaphore, watch};
+use network::axum::{Extension, Router};
+use network::{NetworkError, Origins, Peer, Server as HttpServer};
+use tokio::sync::watch;
 
 use crate::dispatch::{Plain, refusal, respond};
 use crate::error::RpcError;
 use crate::filters::Filters;
 use crate::limits::Limits;
 use crate::node::ChainNode;
+use crate::party::Party;
+use crate::shares::Stock;
 use crate::socket;
 use crate::state::Desk;
+use crate::turns::Lines;
 
 /// How long a body may take to arrive.
 const BODY_WAIT: Duration = Duration::from_secs(30);
@@ -37,7 +40,7 @@ pub struct Server {
 struct Shared {
     desk: Arc<Desk>,
     stopped: watch::Receiver<bool>,
-    sockets: Arc<Semaphore>,
+    sockets: Arc<Stock>,
 }
 
 impl Server {
@@ -59,11 +62,10 @@ impl Server {
         client: impl Into<String>,
         limits: Limits,
     ) -> Result<Self, NetworkError> {
-        let filters = Filters::new(limits.filters, limits.filter_wait);
-        let places = Arc::new(Semaphore::new(limits.calls));
-        let desk = Arc::new(Desk { node, limits, client: client.into(), filters, places });
+        let (filters, lines) = (Filters::new(&limits), Lines::new(&limits));
+        let desk = Arc::new(Desk { node, limits, client: client.into(), filters, lines });
         let (stop, stopped) = watch::channel(false);
-        let sockets = Arc::new(Semaphore::new(limits.connections));
+        let sockets = Stock::new(limits.connections, limits.sockets_each);
         let router = Router::new().route("/", post(posted).get(upgraded)).with_state(Shared { desk, stopped, sockets });
         let router = origins.serve(router, &[]);
         let body_bytes = limits.body_bytes;
@@ -86,9 +88,9 @@ impl Server {
     }
 }
 
-async fn posted(State(shared): State<Shared>, body: Body) -> Response {
+async fn posted(State(shared): State<Shared>, Extension(peer): Extension<Peer>, body: Body) -> Response {
     match read(body, shared.desk.limits.body_bytes).await {
-        Ok(body) => match respond(&shared.desk, &Plain, &body).await {
+        Ok(body) => match respond(&shared.desk, &Plain(Party::of(peer)), &body).await {
             Some(answered) => json(StatusCode::OK, answered),
             None => StatusCode::NO_CONTENT.into_response(),
         },
@@ -110,14 +112,23 @@ async fn read(body: Body, most: usize) -> Result<Bytes, (StatusCode, RpcError)> 
     })
 }
 
-async fn upgraded(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
-    let Ok(place) = Arc::clone(&shared.sockets).try_acquire_owned() else {
-        return json(StatusCode::SERVICE_UNAVAILABLE, refusal(&RpcError::limit("too many WebSockets")));
+async fn upgraded(
+    State(shared): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let party = Party::of(peer);
+    let place = match shared.sockets.take(party, 1) {
+        Ok(place) => place,
+        Err(over) => {
+            let error = RpcError::limit(format!("too many WebSockets: at most {over}"));
+            return json(StatusCode::SERVICE_UNAVAILABLE, refusal(&error));
+        }
     };
     let most = shared.desk.limits.body_bytes;
     let upgrade = upgrade.max_message_size(most).max_frame_size(most);
     upgrade.on_upgrade(move |connection| async move {
         let _place = place;
-        socket::serve(connection, shared.desk, shared.stopped).await;
+        socket::serve(connection, party, shared.desk, shared.stopped).await;
     })
 }

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::U128;
 use alloy_rpc_types_eth::Filter;
 use bytes::Bytes;
+use evm::{Block, Transaction};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
 use network::axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
@@ -23,9 +24,12 @@ use crate::answer::{Answer, answer};
 use crate::dispatch::{Connection, respond};
 use crate::error::RpcError;
 use crate::faces;
+use crate::filters::{Kept, checked};
 use crate::node::{Event, Syncing};
 use crate::params::Params;
+use crate::party::Party;
 use crate::state::Desk;
+use crate::turns::Work;
 
 /// What is already queued may still be read for so long.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -33,10 +37,9 @@ const FAREWELL: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What a WebSocket can subscribe to.
-#[derive(Clone)]
 enum Topic {
     Heads,
-    Logs(Box<Filter>),
+    Logs(Arc<Kept>),
     /// Hashes, or whole transactions.
     Waiting {
         whole: bool,
@@ -48,6 +51,7 @@ enum Topic {
 /// One connection's subscriptions, and the queue to its reader.
 struct Socket {
     desk: Arc<Desk>,
+    party: Party,
     topics: Mutex<BTreeMap<U128, Topic>>,
     queue: Queue,
 }
@@ -69,6 +73,29 @@ impl Queue {
         }
         self.messages.try_send(message).is_ok()
     }
+
+    /// News of a subscription. False if there is no room.
+    fn notify<T: Serialize>(&self, subscription: U128, result: &T) -> bool {
+        #[derive(Serialize)]
+        struct News<'a, T> {
+            subscription: U128,
+            result: &'a T,
+        }
+        #[derive(Serialize)]
+        struct Notification<'a, T> {
+            jsonrpc: &'static str,
+            method: &'static str,
+            params: News<'a, T>,
+        }
+        let params = News { subscription, result };
+        let notification = Notification { jsonrpc: "2.0", method: "eth_subscription", params };
+        serde_json::to_string(&notification).is_ok_and(|text| self.push(Message::Text(text.into())))
+    }
+
+    /// The logs of a block, to each subscription those that it asks for. False if there is no room.
+    fn notify_logs(&self, block: &Block, asked: &[(U128, Arc<Kept>)]) -> bool {
+        asked.iter().all(|(id, kept)| faces::logs(block, &kept.filter).all(|log| self.notify(*id, &log)))
+    }
 }
 
 fn length(message: &Message) -> usize {
@@ -80,12 +107,12 @@ fn length(message: &Message) -> usize {
 }
 
 /// Serves until the other end leaves, is too slow or too silent, or the server stops; whoever subscribed, until the chain ends.
-pub(crate) async fn serve(connection: WebSocket, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn serve(connection: WebSocket, party: Party, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
     let (messages, waiting) = mpsc::channel(desk.limits.backlog);
     let bytes = Arc::new(AtomicUsize::new(0));
     let queue = Queue { messages, bytes: Arc::clone(&bytes), bytes_max: desk.limits.backlog_bytes };
     let events = desk.node.events();
-    let socket = Socket { desk, topics: Mutex::new(BTreeMap::new()), queue };
+    let socket = Socket { desk, party, topics: Mutex::default(), queue };
     let (sink, stream) = connection.split();
     let mut writing = std::pin::pin!(write(sink, waiting, bytes));
     let ended = tokio::select! {
@@ -171,7 +198,7 @@ impl Socket {
         loop {
             match events.recv().await {
                 Ok(event) => {
-                    if !self.tell(&event) {
+                    if !self.tell(event).await {
                         return End::Slow;
                     }
                 }
@@ -205,61 +232,81 @@ impl Socket {
     /// False if the reader is too slow.
     fn tell_syncing(&self, syncing: Option<Syncing>) -> bool {
         let status = syncing.map(faces::syncing);
-        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let topics = self.topics();
         let mut asked = topics.iter().filter(|(_, topic)| matches!(topic, Topic::Syncing));
         asked.all(|(id, _)| match status {
-            Some(status) => self.notify(*id, &json!({ "syncing": true, "status": status })),
-            None => self.notify(*id, &false),
+            Some(status) => self.queue.notify(*id, &json!({ "syncing": true, "status": status })),
+            None => self.queue.notify(*id, &false),
         })
+    }
+
+    fn topics(&self) -> MutexGuard<'_, BTreeMap<U128, Topic>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn has_topics(&self) -> bool {
-        !self.topics.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.topics().is_empty()
     }
 
     /// False if the reader is too slow.
-    fn tell(&self, event: &Event) -> bool {
-        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        topics.iter().all(|(id, topic)| match (event, topic) {
-            (Event::Block(block), Topic::Heads) => self.notify(*id, &faces::header(&block.header)),
-            (Event::Block(block), Topic::Logs(filter)) => {
-                let is_possible = filter.matches_bloom(block.header.logs_bloom);
-                !is_possible
-                    || faces::logs(block).filter(|log| filter.matches(&log.inner)).all(|log| self.notify(*id, &log))
-            }
-            (Event::Waiting(transaction), Topic::Waiting { whole: false }) => self.notify(*id, &transaction.hash()),
-            (Event::Waiting(transaction), Topic::Waiting { whole: true }) => {
-                self.notify(*id, &faces::transaction_waiting(transaction))
-            }
-            (Event::Block(_), Topic::Waiting { .. } | Topic::Syncing)
-            | (Event::Waiting(_), Topic::Heads | Topic::Logs(_) | Topic::Syncing) => true,
+    async fn tell(&self, event: Event) -> bool {
+        match event {
+            Event::Waiting(transaction) => self.tell_waiting(&transaction),
+            Event::Block(block) => match self.tell_header(&block) {
+                Some(asked) if asked.is_empty() => true,
+                Some(asked) => self.tell_logs(block, asked).await,
+                None => false,
+            },
+        }
+    }
+
+    /// False if the reader is too slow.
+    fn tell_waiting(&self, transaction: &Transaction) -> bool {
+        self.topics().iter().all(|(id, topic)| match topic {
+            Topic::Waiting { whole: false } => self.queue.notify(*id, &transaction.hash()),
+            Topic::Waiting { whole: true } => self.queue.notify(*id, &faces::transaction_waiting(transaction)),
+            Topic::Heads | Topic::Logs(_) | Topic::Syncing => true,
         })
     }
 
-    fn notify<T: Serialize>(&self, subscription: U128, result: &T) -> bool {
-        #[derive(Serialize)]
-        struct News<'a, T> {
-            subscription: U128,
-            result: &'a T,
+    /// Those subscriptions whose logs this block may have, by its bloom: what that costs is bounded, because the bytes of all filters are. Nothing
+    /// if the reader is too slow.
+    fn tell_header(&self, block: &Block) -> Option<Vec<(U128, Arc<Kept>)>> {
+        let mut asked = Vec::new();
+        for (id, topic) in self.topics().iter() {
+            match topic {
+                Topic::Heads => {
+                    if !self.queue.notify(*id, &faces::header(&block.header)) {
+                        return None;
+                    }
+                }
+                Topic::Logs(kept) if kept.filter.matches_bloom(block.header.logs_bloom) => {
+                    asked.push((*id, Arc::clone(kept)));
+                }
+                Topic::Logs(_) | Topic::Waiting { .. } | Topic::Syncing => {}
+            }
         }
-        #[derive(Serialize)]
-        struct Notification<'a, T> {
-            jsonrpc: &'static str,
-            method: &'static str,
-            params: News<'a, T>,
-        }
-        let params = News { subscription, result };
-        let notification = Notification { jsonrpc: "2.0", method: "eth_subscription", params };
-        serde_json::to_string(&notification).is_ok_and(|text| self.queue.push(Message::Text(text.into())))
+        Some(asked)
+    }
+
+    /// A block may have many logs, and each is compared with each filter: in turns, and not where connections are served. False if the reader
+    /// is too slow.
+    async fn tell_logs(&self, block: Arc<Block>, asked: Vec<(U128, Arc<Kept>)>) -> bool {
+        let Some(place) = self.desk.lines.of(Work::News).take(self.party).await else { return false };
+        let queue = self.queue.clone();
+        let told = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            queue.notify_logs(&block, &asked)
+        });
+        told.await.unwrap_or(false)
     }
 
     fn subscribe(&self, params: Option<&RawValue>) -> Answer {
         let mut params = Params::read(params)?;
-        let topic = topic(&mut params)?;
-        params.end()?;
+        let topic = self.topic(&mut params)?;
         let id = storage::random_bytes().map_err(|error| RpcError::internal(error.to_string()))?;
         let id = U128::from_be_bytes::<16>(id);
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.topics();
         let most = self.desk.limits.subscriptions;
         if topics.len() >= most {
             return Err(RpcError::limit(format!("too many subscriptions on this connection: {most}")));
@@ -272,33 +319,39 @@ impl Socket {
         let mut params = Params::read(params)?;
         let id: U128 = params.required("subscription", "a subscription's id as 0x…")?;
         params.end()?;
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        answer(&topics.remove(&id).is_some())
+        answer(&self.topics().remove(&id).is_some())
+    }
+
+    fn topic(&self, params: &mut Params) -> Result<Topic, RpcError> {
+        const NAMES: &str = "newHeads, logs, newPendingTransactions or syncing";
+        let name: String = params.required("subscription", NAMES)?;
+        let topic = match name.as_str() {
+            "newHeads" => Topic::Heads,
+            "logs" => {
+                let filter = params.optional::<Filter>("filter", "an object with address and topics")?;
+                let filter = checked(filter.unwrap_or_default())?;
+                Topic::Logs(self.desk.filters.keep(self.party, filter)?)
+            }
+            "newPendingTransactions" => {
+                let whole = params.optional::<bool>("fullTransactions", "true or false")?;
+                Topic::Waiting { whole: whole.unwrap_or_default() }
+            }
+            "syncing" => Topic::Syncing,
+            other => {
+                let name: String = other.chars().take(40).collect();
+                return Err(RpcError::params(format!("no {name:?} subscription: expected {NAMES}")));
+            }
+        };
+        params.end()?;
+        Ok(topic)
     }
 }
 
-fn topic(params: &mut Params) -> Result<Topic, RpcError> {
-    const NAMES: &str = "newHeads, logs, newPendingTransactions or syncing";
-    let name: String = params.required("subscription", NAMES)?;
-    Ok(match name.as_str() {
-        "newHeads" => Topic::Heads,
-        "logs" => {
-            let filter = params.optional::<Filter>("filter", "an object with address and topics")?;
-            Topic::Logs(Box::new(filter.unwrap_or_default()))
-        }
-        "newPendingTransactions" => {
-            let whole = params.optional::<bool>("fullTransactions", "true or false")?;
-            Topic::Waiting { whole: whole.unwrap_or_default() }
-        }
-        "syncing" => Topic::Syncing,
-        other => {
-            let name: String = other.chars().take(40).collect();
-            return Err(RpcError::params(format!("no {name:?} subscription: expected {NAMES}")));
-        }
-    })
-}
-
 impl Connection for Socket {
+    fn party(&self) -> Party {
+        self.party
+    }
+
     fn own(&self, method: &str, params: Option<&RawValue>) -> Option<Answer> {
         match method {
             "eth_subscribe" => Some(self.subscribe(params)),

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use evm::Bounds;
-use tokio::sync::Semaphore;
 
 use crate::filters::Filters;
 use crate::limits::Limits;
 use crate::node::ChainNode;
+use crate::turns::Lines;
 
 /// One server's chain, bounds and filters.
 pub(crate) struct Desk {
@@ -18,8 +18,8 @@ pub(crate) struct Desk {
     /// What it says of itself.
     pub client: String,
     pub filters: Filters,
-    /// Places for calls, estimates and traces.
-    pub places: Arc<Semaphore>,
+    /// Places for what takes a while.
+    pub lines: Lines,
 }
 
 /// How long a call goes on: until its time is over, or nobody waits for it any more.

@@ -91,20 +91,15 @@ async fn a_filter_is_asked_for_all_its_logs_by_the_same_way() {
 #[tokio::test]
 async fn what_names_neither_is_bounded_by_what_it_spans() {
     let desk = desk(few()).await;
-    let many: Vec<Address> = (0..1_001_u64).map(|index| Address::left_padding_from(&index.to_be_bytes())).collect();
-    for filter in [
-        json!({ "fromBlock": "0x0" }),
-        json!({ "fromBlock": "0x0", "topics": [null, HELD] }),
-        // So many are not looked up one by one.
-        json!({ "fromBlock": "0x0", "address": many }),
-    ] {
+    for filter in [json!({ "fromBlock": "0x0" }), json!({ "fromBlock": "0x0", "topics": [null, HELD] })] {
         let (code, words) = desk.refused("eth_getLogs", json!([filter])).await;
         assert_eq!(code, LIMIT, "{words}");
         let told = "query exceeds max block range 50: it spans 2001. Try with this block range [0x0, 0x31], and go on from 0x32; hint: ";
         assert!(words.starts_with(told), "{words}");
     }
-    let within = json!({ "fromBlock": "0x33", "toBlock": "0x64", "address": many });
-    assert_eq!(found(&desk, within).await, (0, 0));
+    // As many as a filter may name are still looked up one by one.
+    let many: Vec<Address> = (0..1_024_u64).map(|index| Address::left_padding_from(&index.to_be_bytes())).collect();
+    assert_eq!(found(&desk, json!({ "fromBlock": "0x700", "address": many })).await, (0, 0));
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ fn onnx(source: &Path, kind: &str) -> Outcome<Vec<u8>> {
     let calibration =
         if kind == "integer" { calibration(&source.with_extension("inputs"), &file)? } else { Vec::new() };
     let name = source.file_stem().and_then(|stem| stem.to_str()).unwrap_or("tensors");
-    let sources = OnnxSources { name, file: &file, arithmetic, calibration: &calibration, rows_max: 8 };
+    let sources = OnnxSources { name, file: (&file).into(), arithmetic, calibration: &calibration, rows_max: 8 };
     Ok(compile_onnx_with(&sources, engine::program_kernels(Level::detect()))?.to_artefact())
 }
 

@@ -7,7 +7,11 @@
 use std::sync::Arc;
 
 use graph::program::{Array, Context, Crew, Data, Element, Inputs, Node, Outcome, Problem, Source};
-use graph::program::{convolution::Convolution, window::PADDING};
+use graph::program::{
+    convolution::{Convolution, Laid, both},
+    price::Price,
+    window::PADDING,
+};
 
 use super::product::{Build, COLUMNS, FAST, Lines, Tile, Whole, columns, product, rows_of_tile, tiles};
 use super::{Row, row};
@@ -15,18 +19,13 @@ use crate::threads::Cut;
 
 pub const ROW: Row = row!("Conv", run);
 
-/// Fewer windows than these make the output's channels the columns.
-const WINDOWS_FEW: usize = 16;
-/// So many numbers may always be laid out: 16 MiB.
-const LAID_LITTLE: usize = 1 << 22;
-
 fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (x, w, bias) = (inputs.tensor(0)?, inputs.tensor(1)?, inputs.tensor_or_none(2)?);
-    let singles = [Some(x), Some(w), bias].into_iter().flatten().all(|array| array.element() == Element::F32);
-    if !singles || bias.is_some_and(|bias| bias.rank() != 1) {
+    let price = Price::of([Some(x), Some(w), bias].into_iter().flatten().map(|array| &**array));
+    if price != Price::Tiles || bias.is_some_and(|bias| bias.rank() != 1) {
         return (node.operator.run)(node, inputs, context);
     }
-    let plan = Convolution::shaped(node, x, w, 1, context)?;
+    let plan = Convolution::shaped(node, x, w, 1, price, context)?;
     let places = context.room(&plan.shape, Element::F32)?;
     if bias.is_some_and(|bias| bias.len() != plan.channels()) {
         return Err(Problem::shape(2, format!("[{}]", plan.channels()), inputs.tensor(2)?.shape()));
@@ -36,13 +35,12 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     let windows: usize = plan.windows.output.iter().product();
     let crew = context.crew();
     if windows > 0 && places > 0 {
-        if windows < WINDOWS_FEW && plan.outputs >= COLUMNS / 2 {
-            turned::<B>(crew, &plan, (values, &by_input(node, &plan, weights)?), &mut sums);
-        } else {
-            match Phases::of(&plan, room(&plan, places)) {
-                Some(phases) => convolve::<B>(crew, (&plan, &phases), (values, weights), &mut sums),
-                None => gathered::<B>(crew, &plan, (values, weights), &mut sums),
+        match plan.laid() {
+            _ if plan.is_turned() => {
+                turned::<B>(crew, &plan, (values, &by_input(node, &plan, weights)?), &mut sums);
             }
+            Some(laid) => convolve::<B>(crew, (&plan, &Phases::of(&plan, laid)), (values, weights), &mut sums),
+            None => gathered::<B>(crew, &plan, (values, weights), &mut sums),
         }
     }
     if let Some(Data::F32(bias)) = bias.map(|bias| bias.data()) {
@@ -53,13 +51,6 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
         });
     }
     Ok(vec![Array::f32s(&plan.shape, sums)?.into()])
-}
-
-/// Numbers that channels laid out may be: what was asked for beside the output's own, its places and the patches, which are not made then.
-fn room(plan: &Convolution, outputs: usize) -> usize {
-    let places = |sizes: &[usize]| sizes.iter().product::<usize>();
-    let patches = places(&plan.windows.output).saturating_mul(places(&plan.windows.kernel));
-    outputs.saturating_mul(2).saturating_add(patches.saturating_mul(3)).max(LAID_LITTLE)
 }
 
 /// How the numbers of a channel lie, seen as rows and columns (one row where there is one spatial axis).
@@ -73,32 +64,18 @@ struct Phases {
     /// Where each place of the kernel begins, for each channel of a group.
     starts: Vec<u32>,
     channel: usize,
-    /// Hands that may each lay out a group.
-    hands: usize,
+    /// Groups that may be laid out at once.
+    groups: usize,
+    /// The windows, and what lies between two rows of them.
+    columns: usize,
 }
 
 impl Phases {
-    /// `None` where there are more than two axes, or where strides and padding would make the layout much larger than the input, or than
-    /// the room for it.
-    fn of(plan: &Convolution, room: usize) -> Option<Self> {
-        let windows = &plan.windows;
-        let both = |sizes: &[usize], missing: usize| match *sizes {
-            [rows, columns] => [rows, columns],
-            [columns] => [missing, columns],
-            _ => [missing; 2],
-        };
+    fn of(plan: &Convolution, laid: Laid) -> Self {
+        let (windows, Laid { plane, channel, groups }) = (&plan.windows, laid);
         let (kernel, dilation) = (both(&windows.kernel, 1), both(&windows.dilations, 1));
         let (stride, output) = (both(&windows.strides, 1), both(&windows.output, 1));
-        let plane: [usize; 2] =
-            std::array::from_fn(|axis| output[axis] + (kernel[axis] - 1) * dilation[axis] / stride[axis]);
         let size = plane[0] * plane[1];
-        let channel = stride[0].checked_mul(stride[1])?.checked_mul(size)?;
-        let most = windows.input.iter().product::<usize>() * 4 + 4096;
-        let laid = plan.inputs.checked_mul(channel)?;
-        if windows.input.len() > 2 || channel > most || laid > room.min(1 << 30) {
-            return None;
-        }
-        let hands = room / laid.max(1);
         let mut starts = Vec::with_capacity(plan.inputs * kernel[0] * kernel[1]);
         for input in 0..plan.inputs {
             for row in (0..kernel[0]).map(|row| row * dilation[0]) {
@@ -109,7 +86,7 @@ impl Phases {
                 }
             }
         }
-        Some(Self {
+        Self {
             input: both(&windows.input, 1),
             before: both(&windows.before, 0),
             stride,
@@ -117,8 +94,9 @@ impl Phases {
             plane,
             starts,
             channel,
-            hands,
-        })
+            groups,
+            columns: plan.columns(&laid),
+        }
     }
 
     /// Lays one channel out.
@@ -160,7 +138,7 @@ fn convolve<B: Build>(
     // The last block reads on behind the last window.
     let laid = || vec![0.0; plan.inputs * phases.channel + COLUMNS];
     // Many groups are shared whole, few in pieces.
-    if crew.count() > 1 && plan.batch * plan.groups >= 2 * crew.count() && phases.hands >= crew.count() {
+    if crew.count() > 1 && plan.batch * plan.groups >= 2 * crew.count() && phases.groups >= crew.count() {
         crew.rows(out, of_group, of_group.saturating_mul(inner) / FAST, |first, out| {
             let mut laid = laid();
             out.chunks_mut(of_group).enumerate().for_each(|(group, out)| one(first + group, &mut laid, out));
@@ -184,12 +162,11 @@ fn convolve_group<B: Build>(
     let plane = (x.len() / plan.inputs.max(1)).max(1);
     let (inner, pitch) = (phases.starts.len(), phases.plane[1]);
     let windows = phases.output[0] * phases.output[1];
-    let all = (phases.output[0] - 1) * pitch + phases.output[1];
     crew.rows(&mut laid[..plan.inputs * phases.channel], phases.channel, phases.channel, |first, laid| {
         let x = x[(first * plane).min(x.len())..].chunks_exact(plane);
         x.zip(laid.chunks_exact_mut(phases.channel)).for_each(|(x, laid)| phases.fill(x, laid));
     });
-    let (laid, blocks) = (&*laid, all.div_ceil(COLUMNS));
+    let (laid, blocks) = (&*laid, phases.columns.div_ceil(COLUMNS));
     let together = rows_of_tile(crew, plan.outputs, inner, blocks);
     let parts = plan.outputs.div_ceil(together);
     let cut = Cut::new(out, 1);
@@ -203,7 +180,7 @@ fn convolve_group<B: Build>(
             &laid[from..],
             &phases.starts,
             &mut Whole(|row: usize, sums: &[f32; COLUMNS]| {
-                let end = COLUMNS.min(all - from);
+                let end = COLUMNS.min(phases.columns - from);
                 let mut at = 0;
                 while at < end {
                     let (y, x) = ((from + at) / pitch, (from + at) % pitch);

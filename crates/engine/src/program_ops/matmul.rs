@@ -1,6 +1,6 @@
 //! `MatMul` in binary32.
 
-use graph::program::{Array, Context, Data, Element, Inputs, Node, Outcome, Problem, product::plan};
+use graph::program::{Array, Context, Data, Element, Inputs, Node, Outcome, Problem, price::Price, product::plan};
 
 use super::product::{Build, FAST, product};
 use super::{Row, row};
@@ -17,7 +17,7 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
 
 /// The product of two tensors of binary32.
 pub fn multiplied<B: Build>(one: &Array, other: &Array, context: &mut Context) -> Result<Array, Problem> {
-    let plan = plan(one.shape(), other.shape(), context)?;
+    let plan = plan(one.shape(), other.shape(), Price::of([one, other]), context)?;
     let places = context.room(&plan.shape, Element::F32)?;
     let (Data::F32(a), Data::F32(b)) = (one.data(), other.data()) else { return Err(Problem::Excluded) };
     let (rows, inner, columns) = (plan.rows, plan.inner, plan.columns);

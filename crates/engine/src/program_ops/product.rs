@@ -3,19 +3,19 @@
 //! A block of columns is computed at once, lane by lane, so that every chain is that of the meaning. The inner loop is plain
 //! code, built for each level's instructions. A product is cut into tiles of rows and columns, which hands share.
 
-use graph::program::Crew;
+use graph::program::{Crew, price};
 
 use crate::threads::Cut;
 
 /// Columns of a block.
-pub const COLUMNS: usize = 32;
+pub const COLUMNS: usize = price::COLUMNS;
 /// Most rows that share the loads of a block.
 pub const ROWS: usize = 8;
 
 /// Multiplications of a tile, at most: a millisecond or two.
 const TILE: usize = 1 << 22;
 /// A part of a tile's rows is a multiple of every level's rows that share loads, and not so small that copying a block for it would count.
-const PART: usize = 24;
+const PART: usize = price::ROWS / 2;
 /// How many of these multiplications cost as much as one operation of the accounts is taken for.
 pub const FAST: usize = 8;
 

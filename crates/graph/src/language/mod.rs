@@ -10,6 +10,7 @@ pub mod config;
 pub mod decoder;
 mod integer;
 mod ordered;
+pub mod pooling;
 mod refusal;
 pub mod rotation;
 mod scale;

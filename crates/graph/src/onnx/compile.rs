@@ -1,6 +1,7 @@
 //! An ONNX file as a model, in one call: the same bytes in give the same artefact out.
 
 use super::error::CompileError;
+use super::external::OnnxFile;
 use super::layers::{self, Pick};
 use super::{import, import_program, integer};
 use crate::Format;
@@ -23,8 +24,7 @@ pub enum Arithmetic {
 pub struct OnnxSources<'a> {
     pub name: &'a str,
     pub arithmetic: Arithmetic,
-    /// The ONNX file.
-    pub file: &'a [u8],
+    pub file: OnnxFile<'a>,
     /// Sets of inputs, in the order of the model's inputs, that set the static scales; unused by the ordered form.
     pub calibration: &'a [Vec<Tensor>],
     /// The most rows that one call may have.
@@ -57,7 +57,7 @@ pub fn compile_onnx_with(sources: &OnnxSources, pick: Pick) -> Result<Model, Com
 pub type Inputs = Vec<(String, Element, Vec<Option<usize>>)>;
 
 /// The inputs of a file, in their order.
-pub fn onnx_inputs(file: &[u8]) -> Result<Inputs, CompileError> {
+pub fn onnx_inputs<'a>(file: impl Into<OnnxFile<'a>>) -> Result<Inputs, CompileError> {
     let program = import_program(file)?;
     let each = program.inputs.iter().map(|port| {
         let element = match &port.kind {

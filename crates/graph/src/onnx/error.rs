@@ -27,6 +27,12 @@ pub enum OnnxError {
     TensorData { tensor: String, expected: usize, found: usize },
     #[error("tensor {tensor:?} has elements of ONNX type {found}, expected 1 (float) or, for shapes, 7 (int64)")]
     ElementType { tensor: String, found: i64 },
+    #[error("tensor {tensor:?} lies beside the model: {problem}")]
+    External { tensor: String, problem: String },
+    #[error(
+        "tensors lie in {location:?}, expected a plain path within the model's folder\nhint: names from the root, with .. or with \\ are not followed; the model can be written anew with its data beside it"
+    )]
+    Location { location: String },
     #[error("value {value:?} is made twice")]
     DuplicateName { value: String },
     #[error("{user} uses value {value:?}, which nothing makes")]

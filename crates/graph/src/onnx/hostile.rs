@@ -94,10 +94,7 @@ fn sizes_that_the_file_does_not_hold_are_refused_before_anything_is_kept() {
 }
 
 #[test]
-fn data_that_is_elsewhere_or_of_another_type_is_refused() {
-    let outside = tensor_head("w", &[2, 3], 1).message(13, &Message::default().text(1, "location")).integer(14, 1);
-    refused(&with_tensor(outside), "external data (a second file)");
-    refused(&with_tensor(tensor_head("w", &[2, 3], 1).integer(14, 1)), "external data (a second file)");
+fn data_in_segments_or_of_another_type_is_refused() {
     refused(&with_tensor(tensor_head("w", &[2, 3], 1).bytes(3, &[])), "a tensor in segments");
     refused(&with_tensor(tensor_head("w", &[6], 10).bytes(9, &[0; 12])), "has elements of ONNX type 10");
     refused(&with_tensor(float_tensor("w", &[2, 3], &[1.0, 2.0, f32::NAN, 4.0, 5.0, 6.0])), "not finite");
@@ -171,7 +168,7 @@ fn counts_beyond_the_limits_are_refused() {
     let long = "x".repeat(NAME_BYTES_MAX + 1);
     refused(&Parts { outputs: vec![value(&long, &[0, 3])], ..small() }.file(), "257 bytes in a name, at most 256");
     let nonsense = node("Relu", &["x"], "y", &[]).bytes(1, &[0xff, 0xfe]);
-    refused(&Parts { nodes: vec![nonsense], ..small() }.file(), "a name that is not UTF-8");
+    refused(&Parts { nodes: vec![nonsense], ..small() }.file(), "a text that is not UTF-8");
 }
 
 #[test]

@@ -136,7 +136,6 @@ fn sizes_that_the_file_does_not_hold_are_refused_before_anything_is_kept() {
     refused(&with(tensor_head("w", &[1 << 20], 1).bytes(9, &[0; 8])), "its shape says 1048576");
     refused(&with(tensor_head("w", &[-2, 3], 1).bytes(9, &[0; 24])), "has a dimension of -2");
     refused(&with(tensor_head("w", &[2, 3], 99).bytes(9, &[0; 24])), "has elements of ONNX type 99");
-    refused(&with(tensor_head("w", &[2, 3], 1).integer(14, 1)), "external data (a second file)");
     refused(&with(tensor_head("w", &[1; 20], 1).bytes(9, &[0; 4])), "integers of a list, at most 16");
 }
 

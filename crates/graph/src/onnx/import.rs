@@ -1,6 +1,7 @@
 //! From the nodes of an ONNX file to ordered operators, one after the other.
 
 use super::error::OnnxError;
+use super::external::OnnxFile;
 use super::lowering::{Lowering, Value, constant, problem};
 use super::names::{self, describe};
 use super::proto::{self, Node};
@@ -8,8 +9,8 @@ use super::{OPSETS, operators};
 use crate::graph::Graph;
 
 /// The ordered graph of an ONNX file. Its one symbolic dimension becomes `Rows`.
-pub fn import(bytes: &[u8]) -> Result<Graph, OnnxError> {
-    let model = proto::read_model(bytes)?;
+pub fn import<'a>(file: impl Into<OnnxFile<'a>>) -> Result<Graph, OnnxError> {
+    let model = proto::read_model(file.into())?;
     if !OPSETS.contains(&model.opset) {
         return Err(OnnxError::Opset { found: model.opset, low: *OPSETS.start(), high: *OPSETS.end() });
     }

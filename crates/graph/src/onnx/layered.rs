@@ -23,7 +23,13 @@ pub(super) fn image(seed: u32) -> Vec<Tensor> {
 
 fn compile(parts: &Parts, calibration: &[Vec<Tensor>]) -> Result<crate::Model, CompileError> {
     let file = parts.file();
-    compile_onnx(&OnnxSources { name: "n", arithmetic: Arithmetic::Integer, file: &file, calibration, rows_max: 4 })
+    compile_onnx(&OnnxSources {
+        name: "n",
+        arithmetic: Arithmetic::Integer,
+        file: (&file).into(),
+        calibration,
+        rows_max: 4,
+    })
 }
 
 /// Between an image `x` and `y`, of which nothing is stated but the rank.

@@ -19,8 +19,13 @@ fn number(name: &str, value: f32) -> Message {
 fn form_of(parts: &Parts, opset: i64) -> (Model, f32) {
     let file = parts.file_of_opset(opset);
     let calibration = [1, 3, 4, 5].map(image);
-    let sources =
-        OnnxSources { name: "n", arithmetic: Arithmetic::Integer, file: &file, calibration: &calibration, rows_max: 4 };
+    let sources = OnnxSources {
+        name: "n",
+        arithmetic: Arithmetic::Integer,
+        file: (&file).into(),
+        calibration: &calibration,
+        rows_max: 4,
+    };
     let model = compile_onnx(&sources).unwrap();
     assert!(model.graph.is_integer());
     let (again, _) = Model::from_artefact(&model.to_artefact().into()).unwrap();

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::error::OnnxError;
+use super::external::OnnxFile;
 use super::messages::{self, Content, Function, Graph, Model};
 use super::names::list_of;
 use crate::program::{
@@ -18,8 +19,8 @@ const CALLS_MAX: usize = 16;
 pub const NODES_MAX: usize = 1 << 18;
 
 /// The program of an ONNX file of any operator set from 7 on.
-pub fn import_program(bytes: &[u8]) -> Result<Program, OnnxError> {
-    let model = messages::read_model(bytes)?;
+pub fn import_program<'a>(file: impl Into<OnnxFile<'a>>) -> Result<Program, OnnxError> {
+    let model = messages::read_model(file.into())?;
     check_supported(&model)?;
     let mut build = Build { functions: &model.functions, ..Build::default() };
     let mut scope = Scope::default();

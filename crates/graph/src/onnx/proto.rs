@@ -1,14 +1,13 @@
 //! The part of `onnx.proto` that an exact graph can come from, decoded within fixed bounds.
 //!
-//! Reads no second file (external data is refused), no control flow (graph attributes are refused), no training part, no
-//! functions, and no field twice: where two readers could understand a file differently, it is refused. Names borrow from
-//! the file; only numbers are copied, and each list is bounded before it grows.
+//! Reads no control flow (graph attributes are refused), no training part, no functions, and no field twice: where two
+//! readers could understand a file differently, it is refused. Names borrow from the file; only numbers are copied, and
+//! each list is bounded before it grows.
 
 use super::error::OnnxError;
-use super::wire::{Content, Field, Reader};
+use super::external::{OnnxFile, Place, Taken};
+use super::wire::{Content, FILE_BYTES_MAX, Field, Reader, bounded, once};
 
-/// Largest file that is read, in bytes.
-pub const FILE_BYTES_MAX: usize = 256 << 20;
 /// Most nodes, initializers, inputs or outputs of a graph.
 pub const GRAPH_ITEMS_MAX: usize = 16_384;
 /// Most inputs, outputs or attributes of a node.
@@ -103,13 +102,14 @@ pub(super) const TYPE_FLOAT: i64 = 1;
 pub(super) const TYPE_INT64: i64 = 7;
 
 /// Decodes a whole file.
-pub(super) fn read_model(bytes: &[u8]) -> Result<Model<'_>, OnnxError> {
-    bounded("bytes in the file", bytes.len(), FILE_BYTES_MAX)?;
-    let mut reader = Reader::new(bytes, "ModelProto");
+pub(super) fn read_model(file: OnnxFile<'_>) -> Result<Model<'_>, OnnxError> {
+    bounded("bytes in the file", file.bytes.len(), FILE_BYTES_MAX)?;
+    let taken = &mut Taken::of(file.sidecars);
+    let mut reader = Reader::new(file.bytes, "ModelProto");
     let (mut opset, mut graph) = (None, None);
     while let Some(field) = reader.next()? {
         match field.number {
-            7 => once(&mut graph, read_graph(field.bytes()?)?, &field)?,
+            7 => once(&mut graph, read_graph(field.bytes()?, taken)?, &field)?,
             8 => {
                 if let Some(version) = read_opset(field.bytes()?)? {
                     once(&mut opset, version, &field)?;
@@ -139,13 +139,13 @@ fn read_opset(bytes: &[u8]) -> Result<Option<i64>, OnnxError> {
     Ok(if is_standard(domain.unwrap_or("")) { version } else { None })
 }
 
-fn read_graph(bytes: &[u8]) -> Result<Graph<'_>, OnnxError> {
+fn read_graph<'a>(bytes: &'a [u8], taken: &mut Taken) -> Result<Graph<'a>, OnnxError> {
     let mut reader = Reader::new(bytes, "GraphProto");
     let mut graph = Graph::default();
     while let Some(field) = reader.next()? {
         match field.number {
-            1 => push(&mut graph.nodes, read_node(field.bytes()?)?, "nodes", GRAPH_ITEMS_MAX)?,
-            5 => push(&mut graph.initializers, read_tensor(field.bytes()?)?, "initializers", GRAPH_ITEMS_MAX)?,
+            1 => push(&mut graph.nodes, read_node(field.bytes()?, taken)?, "nodes", GRAPH_ITEMS_MAX)?,
+            5 => push(&mut graph.initializers, read_tensor(field.bytes()?, taken)?, "initializers", GRAPH_ITEMS_MAX)?,
             11 => push(&mut graph.inputs, read_value_info(field.bytes()?)?, "graph inputs", GRAPH_ITEMS_MAX)?,
             12 => push(&mut graph.outputs, read_value_info(field.bytes()?)?, "graph outputs", GRAPH_ITEMS_MAX)?,
             14 => return Err(OnnxError::Refused { what: "a quantization annotation" }),
@@ -156,7 +156,7 @@ fn read_graph(bytes: &[u8]) -> Result<Graph<'_>, OnnxError> {
     Ok(graph)
 }
 
-fn read_node(bytes: &[u8]) -> Result<Node<'_>, OnnxError> {
+fn read_node<'a>(bytes: &'a [u8], taken: &mut Taken) -> Result<Node<'a>, OnnxError> {
     let mut reader = Reader::new(bytes, "NodeProto");
     let (mut node, mut node_name, mut kind, mut domain) = (Node::default(), None, None, None);
     while let Some(field) = reader.next()? {
@@ -165,7 +165,12 @@ fn read_node(bytes: &[u8]) -> Result<Node<'_>, OnnxError> {
             2 => push(&mut node.outputs, name(&field)?, "outputs of a node", NODE_ITEMS_MAX)?,
             3 => once(&mut node_name, name(&field)?, &field)?,
             4 => once(&mut kind, name(&field)?, &field)?,
-            5 => push(&mut node.attributes, read_attribute(field.bytes()?)?, "attributes of a node", NODE_ITEMS_MAX)?,
+            5 => push(
+                &mut node.attributes,
+                read_attribute(field.bytes()?, taken)?,
+                "attributes of a node",
+                NODE_ITEMS_MAX,
+            )?,
             7 => once(&mut domain, name(&field)?, &field)?,
             _ => {}
         }
@@ -182,7 +187,7 @@ fn is_standard(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
-fn read_attribute(bytes: &[u8]) -> Result<Attribute<'_>, OnnxError> {
+fn read_attribute<'a>(bytes: &'a [u8], taken: &mut Taken) -> Result<Attribute<'a>, OnnxError> {
     let mut reader = Reader::new(bytes, "AttributeProto");
     let (mut attribute_name, mut kind, mut value, mut integers) = (None, None, None, Vec::new());
     while let Some(field) = reader.next()? {
@@ -191,8 +196,11 @@ fn read_attribute(bytes: &[u8]) -> Result<Attribute<'_>, OnnxError> {
             20 => once(&mut kind, field.signed()?, &field)?,
             2 => once(&mut value, AttributeValue::Float(field.float()?), &field)?,
             3 => once(&mut value, AttributeValue::Integer(field.signed()?), &field)?,
-            5 => once(&mut value, AttributeValue::Tensor(read_tensor(field.bytes()?)?), &field)?,
-            8 => push_integers(&mut integers, &field, "integers of an attribute", INTEGERS_MAX)?,
+            5 => once(&mut value, AttributeValue::Tensor(read_tensor(field.bytes()?, taken)?), &field)?,
+            8 => {
+                taken.list(&field)?;
+                push_integers(&mut integers, &field, "integers of an attribute", INTEGERS_MAX)?;
+            }
             // Text; lists of floats, texts, tensors; a graph; a sparse tensor; a type; a reference to a function's attribute.
             4 | 6 | 7 | 9 | 10 | 11 | 14 | 15 | 21 | 22 | 23 => _ = value.get_or_insert(AttributeValue::Other),
             _ => {}
@@ -222,9 +230,9 @@ fn typed<'a>(kind: i64, value: Option<AttributeValue<'a>>, integers: Vec<i64>) -
     }
 }
 
-fn read_tensor(bytes: &[u8]) -> Result<Tensor<'_>, OnnxError> {
+fn read_tensor<'a>(bytes: &'a [u8], taken: &mut Taken) -> Result<Tensor<'a>, OnnxError> {
     let mut reader = Reader::new(bytes, "TensorProto");
-    let (mut tensor_name, mut kind, mut dims) = (None, None, Vec::new());
+    let (mut tensor_name, mut kind, mut dims, mut place) = (None, None, Vec::new(), Place::default());
     let (mut raw, mut floats, mut integers) = (None, None, None);
     while let Some(field) = reader.next()? {
         match field.number {
@@ -234,24 +242,27 @@ fn read_tensor(bytes: &[u8]) -> Result<Tensor<'_>, OnnxError> {
             7 => once(&mut integers, field.bytes()?, &field)?,
             8 => once(&mut tensor_name, name(&field)?, &field)?,
             9 => once(&mut raw, field.bytes()?, &field)?,
-            13 => return Err(OnnxError::Refused { what: "external data (a second file)" }),
-            14 if field.unsigned()? != 0 => return Err(OnnxError::Refused { what: "external data (a second file)" }),
+            13 | 14 => place.take(&field)?,
             3 => return Err(OnnxError::Refused { what: "a tensor in segments" }),
             _ => {}
         }
     }
     let tensor_name = tensor_name.unwrap_or("");
     let (shape, count) = read_shape(tensor_name, &dims)?;
-    let elements = match (kind.unwrap_or(0), raw, floats, integers) {
+    let width = match kind.unwrap_or(0) {
+        TYPE_FLOAT => size_of::<f32>(),
+        TYPE_INT64 => size_of::<i64>(),
+        found => return Err(OnnxError::ElementType { tensor: tensor_name.into(), found }),
+    };
+    let is_here = raw.is_some() || floats.is_some() || integers.is_some();
+    let outside = taken.external(tensor_name, &place, count.checked_mul(width), is_here)?;
+    let elements = match (kind.unwrap_or(0), outside.as_deref().or(raw), floats, integers) {
         (TYPE_FLOAT, Some(data), None, None) | (TYPE_FLOAT, None, Some(data), None) => {
             Elements::Floats(read_floats(tensor_name, data, count)?)
         }
         (TYPE_INT64, Some(data), None, None) => Elements::Integers(read_raw_integers(tensor_name, data, count)?),
         (TYPE_INT64, None, None, Some(data)) => Elements::Integers(read_packed_integers(tensor_name, data, count)?),
-        (TYPE_FLOAT | TYPE_INT64, _, _, _) => {
-            return Err(OnnxError::TensorData { tensor: tensor_name.into(), expected: count, found: 0 });
-        }
-        (found, _, _, _) => return Err(OnnxError::ElementType { tensor: tensor_name.into(), found }),
+        _ => return Err(OnnxError::TensorData { tensor: tensor_name.into(), expected: count, found: 0 }),
     };
     Ok(Tensor { name: tensor_name, shape, elements })
 }
@@ -376,17 +387,7 @@ fn read_stated_dimension(bytes: &[u8]) -> Result<Dimension<'_>, OnnxError> {
 }
 
 fn name<'a>(field: &Field<'a>) -> Result<&'a str, OnnxError> {
-    let bytes = field.bytes()?;
-    bounded("bytes in a name", bytes.len(), NAME_BYTES_MAX)?;
-    str::from_utf8(bytes)
-        .map_err(|_| OnnxError::Malformed { message: field.message, found: "a name that is not UTF-8" })
-}
-
-fn once<T>(slot: &mut Option<T>, value: T, field: &Field<'_>) -> Result<(), OnnxError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(OnnxError::Twice { message: field.message, field: field.number }),
-    }
+    field.text("bytes in a name", NAME_BYTES_MAX)
 }
 
 fn push<T>(list: &mut Vec<T>, value: T, what: &'static str, limit: usize) -> Result<(), OnnxError> {
@@ -408,8 +409,4 @@ fn push_integers(list: &mut Vec<i64>, field: &Field<'_>, what: &'static str, lim
         }
         Content::Fixed32(_) | Content::Fixed64(_) => field.signed().map(|_| ()),
     }
-}
-
-fn bounded(what: &'static str, found: usize, limit: usize) -> Result<(), OnnxError> {
-    if found <= limit { Ok(()) } else { Err(OnnxError::TooMany { what, found, limit }) }
 }

@@ -120,8 +120,13 @@ fn the_same_file_and_calibration_give_the_same_artefact() {
     );
     let file = parts.file();
     let artefact = |calibration: &[Vec<Tensor>]| {
-        let sources =
-            OnnxSources { name: "twin", arithmetic: Arithmetic::Integer, file: &file, calibration, rows_max: ROWS };
+        let sources = OnnxSources {
+            name: "twin",
+            arithmetic: Arithmetic::Integer,
+            file: (&file).into(),
+            calibration,
+            rows_max: ROWS,
+        };
         compile_onnx(&sources).unwrap().to_artefact()
     };
     assert_eq!(artefact(&[calibration()]), artefact(&[calibration()]));

@@ -6,6 +6,11 @@
 
 use super::error::OnnxError;
 
+/// Largest file that is read, in bytes: no protobuf is larger.
+pub const FILE_BYTES_MAX: usize = (2 << 30) - 1;
+/// Most messages of all kinds in one file, but for the elements of lists of numbers.
+pub(super) const ITEMS_MAX: usize = 1 << 21;
+
 /// One field's content, still undecoded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Content<'a> {
@@ -132,8 +137,29 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The content as UTF-8 of at most so many bytes; `what` is said of a longer one.
+    pub fn text(&self, what: &'static str, limit: usize) -> Result<&'a str, OnnxError> {
+        let bytes = self.bytes()?;
+        bounded(what, bytes.len(), limit)?;
+        str::from_utf8(bytes)
+            .map_err(|_| OnnxError::Malformed { message: self.message, found: "a text that is not UTF-8" })
+    }
+
     fn mistyped(&self, expected: &'static str) -> OnnxError {
         OnnxError::Mistyped { message: self.message, field: self.number, expected }
+    }
+}
+
+/// Refuses a count above its limit.
+pub(super) fn bounded(what: &'static str, found: usize, limit: usize) -> Result<(), OnnxError> {
+    if found <= limit { Ok(()) } else { Err(OnnxError::TooMany { what, found, limit }) }
+}
+
+/// Keeps a field that may stand once.
+pub(super) fn once<T>(slot: &mut Option<T>, value: T, field: &Field<'_>) -> Result<(), OnnxError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(OnnxError::Twice { message: field.message, field: field.number }),
     }
 }
 

@@ -7,8 +7,14 @@ use super::array::{Array, count};
 use super::crew::Crew;
 use super::machine::Context;
 use super::machine::Node;
+use super::price::{COLUMNS, Price};
 use super::problem::Problem;
 use super::window::{PADDING, Windows, image};
+
+/// With fewer windows than these the output's channels are a kernel's columns.
+const WINDOWS_FEW: usize = 16;
+/// So many numbers may always be laid out: 16 MiB.
+const LAID_LITTLE: usize = 1 << 22;
 
 /// One convolution, its shapes checked.
 pub struct Convolution {
@@ -24,15 +30,40 @@ pub struct Convolution {
     pub shape: Vec<usize>,
 }
 
+/// How a kernel lays a channel out: a plane for each phase of the strides, over one or two axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Laid {
+    /// Rows and columns of a plane.
+    pub plane: [usize; 2],
+    /// Numbers of all planes of a channel.
+    pub channel: usize,
+    /// Groups for which there is room at once.
+    pub groups: usize,
+}
+
 impl Convolution {
-    /// Reads a convolution of `x` (input 0) by the weights `w` (input `at`).
-    pub fn new(node: &Node, x: &Array, w: &Array, at: usize, context: &mut Context) -> Result<Self, Problem> {
-        let shaped = Self::shaped(node, x, w, at, context)?;
+    /// Reads a convolution of `x` (input 0) by the weights `w` (input `at`); asks for its operations at that price.
+    pub fn new(
+        node: &Node,
+        x: &Array,
+        w: &Array,
+        at: usize,
+        price: Price,
+        context: &mut Context,
+    ) -> Result<Self, Problem> {
+        let shaped = Self::shaped(node, x, w, at, price, context)?;
         Ok(Self { patches: shaped.windows.patches(context.crew()), ..shaped })
     }
 
     /// Like `new`, with the same requests, for whoever needs no patches.
-    pub fn shaped(node: &Node, x: &Array, w: &Array, at: usize, context: &mut Context) -> Result<Self, Problem> {
+    pub fn shaped(
+        node: &Node,
+        x: &Array,
+        w: &Array,
+        at: usize,
+        price: Price,
+        context: &mut Context,
+    ) -> Result<Self, Problem> {
         let (batch, channels, spatial) = image(x.shape(), 0)?;
         let (all, inputs, kernel) = image(w.shape(), at)?;
         let groups = usize::try_from(node.integer("group", 1)?).unwrap_or(0);
@@ -50,11 +81,60 @@ impl Convolution {
         let windows = Windows::new(node, spatial, kernel)?;
         let mut shape = vec![batch, all];
         shape.extend_from_slice(&windows.output);
-        let outputs = count(&shape).unwrap_or(usize::MAX) as u64;
-        let each = (inputs as u64).saturating_mul(count(kernel).unwrap_or(usize::MAX) as u64);
-        context.spend(outputs.saturating_mul(each))?;
-        windows.ask_patches(context)?;
-        Ok(Self { windows, patches: Vec::new(), batch, groups, inputs, outputs: all / groups, shape })
+        let plan = Self { windows, patches: Vec::new(), batch, groups, inputs, outputs: all / groups, shape };
+        context.spend(plan.operations(price))?;
+        plan.windows.ask_patches(context)?;
+        Ok(plan)
+    }
+
+    /// What the sums take: in tiles where a channel can be laid out, whose windows are then the columns of a product.
+    fn operations(&self, price: Price) -> u64 {
+        let inner = self.inputs.saturating_mul(places(&self.windows.kernel));
+        let groups = (self.batch as u64).saturating_mul(self.groups as u64);
+        match self.laid().filter(|_| price == Price::Tiles && !self.is_turned()) {
+            Some(laid) => {
+                let copied = (laid.channel as u64).saturating_mul(self.inputs as u64).saturating_mul(groups);
+                let product = [self.outputs, inner, self.columns(&laid)];
+                price.operations(groups, product).saturating_add(copied)
+            }
+            None => (places(&self.shape) as u64).saturating_mul(inner as u64),
+        }
+    }
+
+    /// Whether a kernel makes the windows its rows, and the output's channels its columns.
+    pub fn is_turned(&self) -> bool {
+        places(&self.windows.output) < WINDOWS_FEW && self.outputs >= COLUMNS / 2
+    }
+
+    /// How a kernel lays channels out; `None` where there are no windows or more than two axes, or where strides and padding would make
+    /// that much larger than the input, or than the room for it.
+    pub fn laid(&self) -> Option<Laid> {
+        let windows = &self.windows;
+        if windows.input.len() > 2 || places(&windows.output) == 0 {
+            return None;
+        }
+        let (kernel, dilation) = (both(&windows.kernel, 1), both(&windows.dilations, 1));
+        let (stride, output) = (both(&windows.strides, 1), both(&windows.output, 1));
+        let side =
+            |axis: usize| output[axis].checked_add((kernel[axis] - 1).checked_mul(dilation[axis])? / stride[axis]);
+        let plane = [side(0)?, side(1)?];
+        let channel = plane[0].checked_mul(plane[1])?.checked_mul(stride[0])?.checked_mul(stride[1])?;
+        let most = count(&windows.input)?.checked_mul(4)?.checked_add(4096)?;
+        let (all, room) = (self.inputs.checked_mul(channel)?, self.room());
+        let fits = channel <= most && all <= room.min(1 << 30);
+        fits.then(|| Laid { plane, channel, groups: room / all.max(1) })
+    }
+
+    /// Numbers that channels laid out may be: what is asked for beside the output's own, its places and the patches, which are not made then.
+    fn room(&self) -> usize {
+        let patches = places(&self.windows.output).saturating_mul(places(&self.windows.kernel));
+        places(&self.shape).saturating_mul(2).saturating_add(patches.saturating_mul(3)).max(LAID_LITTLE)
+    }
+
+    /// Windows of a plane, row by row, and what lies between two rows of them.
+    pub fn columns(&self, laid: &Laid) -> usize {
+        let [rows, columns] = both(&self.windows.output, 1);
+        rows.saturating_sub(1).saturating_mul(laid.plane[1]).saturating_add(columns)
     }
 
     /// All sums, in the order of the output. `bias` has a value an output channel.
@@ -92,4 +172,17 @@ impl Convolution {
     pub fn channels(&self) -> usize {
         self.groups * self.outputs
     }
+}
+
+/// Rows and columns of one or two axes: a single one has columns, and `missing` rows.
+pub fn both(sizes: &[usize], missing: usize) -> [usize; 2] {
+    match *sizes {
+        [rows, columns] => [rows, columns],
+        [columns] => [missing, columns],
+        _ => [missing; 2],
+    }
+}
+
+fn places(sizes: &[usize]) -> usize {
+    count(sizes).unwrap_or(usize::MAX)
 }

@@ -27,7 +27,9 @@ const UNREAD: u32 = u32::MAX;
 
 /// The whole program.
 pub fn write(program: &Program) -> Vec<u8> {
-    let mut writer = Writer::new();
+    // Most of it is constants, which may be a large part of a machine's memory.
+    let constants: u64 = program.constants.iter().map(|constant| constant.weight()).sum();
+    let mut writer = Writer::with_room(usize::try_from(constants).unwrap_or(0));
     for ports in [&program.inputs, &program.outputs] {
         writer.count(ports.len());
         for port in ports {

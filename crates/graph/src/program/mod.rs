@@ -31,6 +31,7 @@ pub mod older;
 pub mod ops;
 pub mod pattern;
 pub mod pool;
+pub mod price;
 pub mod problem;
 pub mod product;
 pub mod random;

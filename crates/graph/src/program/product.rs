@@ -4,6 +4,7 @@ use super::array::count;
 use super::crew::Crew;
 use super::index;
 use super::machine::Context;
+use super::price::Price;
 use super::problem::Problem;
 
 /// Where the matrices of a product lie.
@@ -16,8 +17,8 @@ pub struct Plan {
     pub pairs: Vec<(usize, usize)>,
 }
 
-/// The plan of a product of two shapes; asks for its operations.
-pub fn plan(one: &[usize], other: &[usize], context: &mut Context) -> Result<Plan, Problem> {
+/// The plan of a product of two shapes; asks for its operations at that price.
+pub fn plan(one: &[usize], other: &[usize], price: Price, context: &mut Context) -> Result<Plan, Problem> {
     let refused = || Problem::shape(1, format!("an inner size that fits {one:?}"), other);
     let (left, right) = match (one, other) {
         ([], _) | (_, []) => return Err(refused()),
@@ -42,7 +43,7 @@ pub fn plan(one: &[usize], other: &[usize], context: &mut Context) -> Result<Pla
     }
     let matrices = count(&batch).ok_or_else(refused)? as u64;
     context.bytes(matrices.saturating_mul(16))?;
-    context.spend(matrices.saturating_mul(rows as u64).saturating_mul(inner as u64).saturating_mul(columns as u64))?;
+    context.spend(price.operations(matrices, [rows, inner, columns]))?;
     let places = index::spread(outer, &batch).into_iter().zip(index::spread(outer_right, &batch));
     let pairs = places.map(|(i, j)| (i * rows * inner, j * inner * columns)).collect();
     Ok(Plan { shape, rows, inner, columns, pairs })

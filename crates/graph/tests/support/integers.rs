@@ -58,7 +58,7 @@ fn form(folder: &Path, file: &str, count: usize) -> Result<Near, String> {
     let sources = OnnxSources {
         name: "case",
         arithmetic: Arithmetic::Integer,
-        file: &bytes,
+        file: (&bytes).into(),
         calibration: &calibration,
         rows_max: 4096,
     };

@@ -10,7 +10,7 @@ use graph::CacheFormat;
     after_help = "Examples:\n  og model compile models/risk/risk.onnx --calibration models/risk/calibration.json --out risk.ogm\n  og model compile models/demo --ordered --out demo.ogm\n  og model compile model-q4_k_m.gguf --out model.ogm\n  og model compile model.gguf --provable --calibration models/demo/calibration.jsonl --out provable.ogm\n  og devnet --dir mine --model model.ogm"
 )]
 pub struct ModelCompile {
-    /// A GGUF file (of several parts the first, with the others beside it), an ONNX file, or a folder with config.json, safetensors and tokenizer.json.
+    /// A GGUF file (of several parts the first, with the others beside it), an ONNX file (with its external data beside it), or a folder with config.json, safetensors and tokenizer.json.
     pub source: PathBuf,
     /// The artefact; its card is written beside it.
     #[arg(long, value_name = "FILE")]

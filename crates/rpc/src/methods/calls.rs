@@ -12,11 +12,12 @@ use crate::blocks::{EXPECTED, Moment};
 use crate::error::RpcError;
 use crate::params::Params;
 use crate::state::{Deadline, Desk};
+use crate::turns::Work;
 
 pub(super) static METHODS: &[Method] = &[
-    Method { name: "eth_call", run: Run::Compute(call) },
-    Method { name: "eth_estimateGas", run: Run::Compute(estimate) },
-    Method { name: "eth_createAccessList", run: Run::Compute(access_list) },
+    Method { name: "eth_call", run: Run::Compute(Work::Call, call) },
+    Method { name: "eth_estimateGas", run: Run::Compute(Work::Call, estimate) },
+    Method { name: "eth_createAccessList", run: Run::Compute(Work::Call, access_list) },
 ];
 
 /// A request, the moment it is for, and what is imagined about it.

@@ -12,12 +12,13 @@ use crate::blocks::EXPECTED;
 use crate::error::RpcError;
 use crate::params::Params;
 use crate::state::{Deadline, Desk};
+use crate::turns::Work;
 
 pub(super) static METHODS: &[Method] = &[
     Method { name: "eth_gasPrice", run: Run::Read(price) },
     Method { name: "eth_maxPriorityFeePerGas", run: Run::Read(tip) },
     Method { name: "eth_blobBaseFee", run: Run::Read(blob) },
-    Method { name: "eth_feeHistory", run: Run::Compute(history) },
+    Method { name: "eth_feeHistory", run: Run::Compute(Work::Search, history) },
 ];
 
 /// Where blocks have room nobody has to be overbid. One gwei is what wallets show without rounding to zero.

@@ -1,9 +1,8 @@
 //! Filters for clients that poll.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use alloy_primitives::{B256, U128};
-use alloy_rpc_types_eth::Filter;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
@@ -11,17 +10,19 @@ use super::logs;
 use super::{Method, Run};
 use crate::answer::{Answer, answer};
 use crate::error::RpcError;
-use crate::filters::Kind;
+use crate::filters::{Kind, checked};
 use crate::node::Event;
 use crate::params::Params;
+use crate::party::Party;
 use crate::state::{Deadline, Desk};
+use crate::turns::Work;
 
 pub(super) static METHODS: &[Method] = &[
-    Method { name: "eth_newFilter", run: Run::Read(new_logs) },
-    Method { name: "eth_newBlockFilter", run: Run::Read(new_blocks) },
-    Method { name: "eth_newPendingTransactionFilter", run: Run::Read(new_waiting) },
-    Method { name: "eth_getFilterChanges", run: Run::Compute(changes) },
-    Method { name: "eth_getFilterLogs", run: Run::Compute(all_logs) },
+    Method { name: "eth_newFilter", run: Run::Keep(new_logs) },
+    Method { name: "eth_newBlockFilter", run: Run::Keep(new_blocks) },
+    Method { name: "eth_newPendingTransactionFilter", run: Run::Keep(new_waiting) },
+    Method { name: "eth_getFilterChanges", run: Run::Compute(Work::Search, changes) },
+    Method { name: "eth_getFilterLogs", run: Run::Compute(Work::Search, all_logs) },
     Method { name: "eth_uninstallFilter", run: Run::Read(remove) },
 ];
 
@@ -31,22 +32,23 @@ fn next(desk: &Desk) -> u64 {
     desk.node.head().saturating_add(1)
 }
 
-fn new_logs(desk: &Desk, params: &mut Params) -> Answer {
-    let filter = params.required("filter", logs::EXPECTED)?;
+fn new_logs(desk: &Desk, params: &mut Params, party: Party) -> Answer {
+    let filter = checked(params.required("filter", logs::EXPECTED)?)?;
     params.end()?;
-    answer(&desk.filters.add(Kind::Logs { filter: Box::new(filter), next: next(desk) })?)
+    let kept = desk.filters.keep(party, filter)?;
+    answer(&desk.filters.add(party, Kind::Logs { kept, next: next(desk) })?)
 }
 
-fn new_blocks(desk: &Desk, params: &mut Params) -> Answer {
+fn new_blocks(desk: &Desk, params: &mut Params, party: Party) -> Answer {
     params.end()?;
-    answer(&desk.filters.add(Kind::Blocks { next: next(desk) })?)
+    answer(&desk.filters.add(party, Kind::Blocks { next: next(desk) })?)
 }
 
-fn new_waiting(desk: &Desk, params: &mut Params) -> Answer {
+fn new_waiting(desk: &Desk, params: &mut Params, party: Party) -> Answer {
     // Whether whole transactions are wanted: hashes are what all libraries read.
     let _whole = params.optional::<bool>("fullTransactions", "true or false")?;
     params.end()?;
-    answer(&desk.filters.add(Kind::Waiting(desk.node.events()))?)
+    answer(&desk.filters.add(party, Kind::Waiting(desk.node.events()))?)
 }
 
 /// What came since the last question. So much may have come that several questions are needed: nothing is left out.
@@ -57,8 +59,8 @@ fn changes(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
     let mut kind = kind.lock().unwrap_or_else(PoisonError::into_inner);
     match &mut *kind {
         Kind::Blocks { next } => answer(&new_hashes(desk, next, deadline)?),
-        Kind::Logs { filter, next } => {
-            let mut found = logs::Found::default();
+        Kind::Logs { kept, next } => {
+            let (filter, mut found) = (&kept.filter, logs::Found::default());
             let last = filter.get_to_block().unwrap_or(u64::MAX).min(reach(desk, *next));
             while *next <= last && !found.is_enough(desk) && deadline.is_wanted() {
                 logs::in_block(desk, filter, *next, &mut found)?;
@@ -103,12 +105,12 @@ fn all_logs(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
     let id: U128 = params.required("filter", ID)?;
     params.end()?;
     let kind = desk.filters.get(id)?;
-    let filter: Option<Filter> = match &*kind.lock().unwrap_or_else(PoisonError::into_inner) {
-        Kind::Logs { filter, .. } => Some((**filter).clone()),
+    let kept = match &*kind.lock().unwrap_or_else(PoisonError::into_inner) {
+        Kind::Logs { kept, .. } => Some(Arc::clone(kept)),
         Kind::Blocks { .. } | Kind::Waiting(_) => None,
     };
-    let filter = filter.ok_or_else(|| RpcError::server("filter not found: this one is not of logs"))?;
-    answer(&logs::search(desk, &filter, deadline)?)
+    let kept = kept.ok_or_else(|| RpcError::server("filter not found: this one is not of logs"))?;
+    answer(&logs::search(desk, &kept.filter, deadline)?)
 }
 
 fn remove(desk: &Desk, params: &mut Params) -> Answer {

@@ -7,15 +7,17 @@ use crate::answer::{Answer, answer};
 use crate::candidates::{Candidates, Step};
 use crate::error::RpcError;
 use crate::faces;
+use crate::filters::checked;
 use crate::params::Params;
 use crate::state::{Deadline, Desk};
+use crate::turns::Work;
 
 pub(super) const EXPECTED: &str = "an object with fromBlock, toBlock or blockHash, address, topics";
 
-pub(super) static METHODS: &[Method] = &[Method { name: "eth_getLogs", run: Run::Compute(logs) }];
+pub(super) static METHODS: &[Method] = &[Method { name: "eth_getLogs", run: Run::Compute(Work::Search, logs) }];
 
 fn logs(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
-    let filter: Filter = params.required("filter", EXPECTED)?;
+    let filter = checked(params.required("filter", EXPECTED)?)?;
     params.end()?;
     answer(&search(desk, &filter, deadline)?)
 }
@@ -34,7 +36,7 @@ pub(super) fn search(desk: &Desk, filter: &Filter, deadline: &Deadline) -> Resul
         if !deadline.is_wanted() {
             return Err(over("query took too long", first, reached));
         }
-        let number = match candidates.step()? {
+        let number = match candidates.step(deadline)? {
             Step::End => break,
             Step::Passed => continue,
             Step::May(number) => number,
@@ -108,7 +110,7 @@ pub(super) fn in_block(desk: &Desk, filter: &Filter, number: u64, found: &mut Fo
     let Some(header) = desk.node.header(number)? else { return Ok(()) };
     if filter.matches_bloom(header.logs_bloom) {
         let block = desk.block(number)?;
-        for log in faces::logs(&block).filter(|log| filter.matches(&log.inner)) {
+        for log in faces::logs(&block, filter) {
             found.bytes = found.bytes.saturating_add(WORDS).saturating_add(log.inner.data.data.len().saturating_mul(2));
             found.logs.push(log);
         }

@@ -19,15 +19,19 @@ use futures::future::BoxFuture;
 
 use crate::answer::Answer;
 use crate::params::Params;
+use crate::party::Party;
 use crate::state::{Deadline, Desk};
+use crate::turns::Work;
 
 /// How a method is run.
 #[derive(Clone, Copy)]
 pub(crate) enum Run {
     /// Reads the chain: short, but perhaps from a disk.
     Read(fn(&Desk, &mut Params) -> Answer),
-    /// Executes or searches: takes a place, and ends at a deadline.
-    Compute(fn(&Desk, &mut Params, &Deadline) -> Answer),
+    /// Keeps something for whoever asks, who may have only so much.
+    Keep(fn(&Desk, &mut Params, Party) -> Answer),
+    /// Executes or searches: takes a place of its kind, and ends at a deadline.
+    Compute(Work, fn(&Desk, &mut Params, &Deadline) -> Answer),
     /// Waits for something to happen.
     Wait(fn(Arc<Desk>, Params) -> BoxFuture<'static, Answer>),
 }

@@ -12,10 +12,11 @@ use crate::error::RpcError;
 use crate::faces;
 use crate::params::Params;
 use crate::state::{Deadline, Desk};
+use crate::turns::Work;
 
 pub(super) static METHODS: &[Method] = &[
-    Method { name: "txpool_status", run: Run::Compute(status) },
-    Method { name: "txpool_content", run: Run::Compute(content) },
+    Method { name: "txpool_status", run: Run::Compute(Work::Search, status) },
+    Method { name: "txpool_content", run: Run::Compute(Work::Search, content) },
 ];
 
 /// Of the shortest transaction in an answer, besides its bytes.

@@ -12,12 +12,13 @@ use crate::blocks::EXPECTED;
 use crate::error::RpcError;
 use crate::params::Params;
 use crate::state::{Deadline, Desk};
+use crate::turns::Work;
 
 const OPTIONS: &str = "an object such as {\"tracer\": \"callTracer\"}";
 
 pub(super) static METHODS: &[Method] = &[
-    Method { name: "debug_traceTransaction", run: Run::Compute(transaction) },
-    Method { name: "debug_traceCall", run: Run::Compute(call) },
+    Method { name: "debug_traceTransaction", run: Run::Compute(Work::Trace, transaction) },
+    Method { name: "debug_traceCall", run: Run::Compute(Work::Trace, call) },
 ];
 
 fn transaction(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {

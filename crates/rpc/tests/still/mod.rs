@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use alloy_consensus::{
     Header, ReceiptEnvelope, Sealable as _, Sealed, SignableTransaction as _, TxEip1559, TxEnvelope,
@@ -11,12 +12,15 @@ use alloy_consensus::{
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256, logs_bloom};
 use evm::{Block, Chain, Genesis, GenesisAccount, NextBlock, Receipt, Transaction, World};
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use network::{Client, Origins};
 use rpc::{ChainNode, Event, Limits, LogKey, NodeError, Place, Server, State, SubmitError, Syncing};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::sync::broadcast;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 pub const CHAIN: Chain = Chain::plain(8_453);
 /// Loops for ever.
@@ -39,6 +43,9 @@ pub struct Still {
     /// Older blocks are gone, but for the first.
     pub oldest: AtomicU64,
     pub syncing: Mutex<Option<Syncing>>,
+    /// How often it was asked which blocks have logs, and whether the answer has to wait.
+    pub looks: AtomicUsize,
+    pub is_stuck: AtomicBool,
 }
 
 /// One that waits; nobody signed it.
@@ -106,6 +113,8 @@ impl Still {
             blocks_read: AtomicUsize::new(0),
             oldest: AtomicU64::new(0),
             syncing: Mutex::default(),
+            looks: AtomicUsize::new(0),
+            is_stuck: AtomicBool::new(false),
         })
     }
 
@@ -146,6 +155,14 @@ impl ChainNode for Still {
         Ok(None)
     }
     fn logged(&self, key: &LogKey, from: u64, most: usize) -> Result<Vec<u64>, NodeError> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        // Not for ever: a test that fails has to end.
+        for _ in 0..10_000 {
+            if !self.is_stuck.load(Ordering::Relaxed) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let found = self.blocks.iter().skip(from as usize).filter(|block| has(block, key));
         Ok(found.take(most).map(|block| block.header.number).collect())
     }
@@ -201,13 +218,36 @@ impl Desk {
     }
 
     pub async fn call(&self, method: &str, params: Value) -> Value {
-        let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        self.post(body.to_string()).await
+        self.post(request(method, params).to_string()).await
     }
 
     /// The code and the words of a refusal.
     pub async fn refused(&self, method: &str, params: Value) -> (i64, String) {
         error(&self.call(method, params).await)
+    }
+}
+
+pub fn request(method: &str, params: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
+}
+
+/// A WebSocket to such a server.
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    pub async fn to(desk: &Desk) -> Self {
+        Self(connect_async(desk.server.url().replace("http", "ws")).await.unwrap().0)
+    }
+
+    pub async fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.0.send(Message::text(request(method, params).to_string())).await.unwrap();
+        self.heard().await
+    }
+
+    /// The next message, be it an answer or news.
+    pub async fn heard(&mut self) -> Value {
+        let message = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.unwrap().unwrap().unwrap();
+        serde_json::from_str(message.to_text().unwrap()).unwrap()
     }
 }
 

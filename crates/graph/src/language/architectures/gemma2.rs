@@ -40,9 +40,6 @@ pub(super) fn around(settings: &Settings, config: &mut Config) -> Result<(), Imp
     config.activation = Activation::GeluTanh;
     config.embedding_scale = Some((config.width as f32).sqrt());
     config.softcap = settings.optional_number("final_logit_softcapping")?.map(|cap| cap as f32);
-    if settings.flag_or("use_bidirectional_attention", false)? {
-        return Err(settings.refuse("use_bidirectional_attention", "false"));
-    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod shared;
 use super::{
     ImportRefusal,
     config::Config,
+    pooling,
     settings::{Dialect, Settings, WRAPPERS},
     weights::Weights,
 };
@@ -72,6 +73,7 @@ pub fn read(settings: &Settings, weights: &mut Weights, context: Option<usize>) 
             known: known.collect::<Vec<_>>().join(", "),
         });
     };
+    pooling::check(settings)?;
     let config = (architecture.read)(settings, weights, context)?;
     let (interleaved, gain_offset) = match settings.dialect {
         Dialect::Gguf => (architecture.interleaved_gguf, 0.0),

@@ -63,8 +63,14 @@ pub(super) fn read_graph<'a>(bytes: &'a [u8], account: &mut Account) -> Result<G
                     let node = read_node(field.bytes()?, account)?;
                     account.push(&mut graph.nodes, node)?;
                 }
-                5 => account.push(&mut graph.initializers, read_tensor(field.bytes()?)?)?,
-                15 => account.push(&mut graph.initializers, read_sparse_tensor(field.bytes()?)?)?,
+                5 => {
+                    let tensor = read_tensor(field.bytes()?, account)?;
+                    account.push(&mut graph.initializers, tensor)?;
+                }
+                15 => {
+                    let tensor = read_sparse_tensor(field.bytes()?, account)?;
+                    account.push(&mut graph.initializers, tensor)?;
+                }
                 11 => {
                     let port = read_port(field.bytes()?, account)?;
                     account.push(&mut graph.inputs, port)?;
@@ -146,16 +152,22 @@ pub(super) fn read_attribute<'a>(bytes: &'a [u8], account: &mut Account) -> Resu
             2 => once(&mut fields.float, field.float()?, &field)?,
             3 => once(&mut fields.integer, field.signed()?, &field)?,
             4 => once(&mut fields.text, text(&field, TEXT_BYTES_MAX)?, &field)?,
-            5 => once(&mut fields.tensor, read_tensor(field.bytes()?)?.1, &field)?,
+            5 => once(&mut fields.tensor, read_tensor(field.bytes()?, account)?.1, &field)?,
             6 => once(&mut fields.graph, read_graph(field.bytes()?, account)?, &field)?,
             7 => push_floats(&mut fields.floats, &field, LIST_MAX)?,
-            8 => push_integers(&mut fields.integers, &field, LIST_MAX)?,
+            8 => {
+                account.taken.list(&field)?;
+                push_integers(&mut fields.integers, &field, LIST_MAX)?;
+            }
             9 => account.push(&mut fields.texts, text(&field, TEXT_BYTES_MAX)?)?,
-            10 => account.push(&mut fields.tensors, read_tensor(field.bytes()?)?.1)?,
+            10 => {
+                let (_, tensor) = read_tensor(field.bytes()?, account)?;
+                account.push(&mut fields.tensors, tensor)?;
+            }
             14 => once(&mut fields.declared, read_type(field.bytes()?, account)?, &field)?,
             20 => once(&mut fields.kind, field.signed()?, &field)?,
             21 => once(&mut fields.reference, name(&field)?, &field)?,
-            22 => once(&mut fields.tensor, read_sparse_tensor(field.bytes()?)?.1, &field)?,
+            22 => once(&mut fields.tensor, read_sparse_tensor(field.bytes()?, account)?.1, &field)?,
             11 | 15 | 23 => return Err(OnnxError::Refused { what: "a list of graphs, types or sparse tensors" }),
             _ => {}
         }

@@ -1,8 +1,8 @@
 //! The messages of `onnx.proto`, whole: every element type, subgraphs, functions, sequences, optionals and maps.
 //!
-//! Reads no second file (external data is refused by name) and no field twice where it may stand once: where two readers
-//! could understand a file differently, it is refused. Every list is bounded before it grows, nesting has an end, and
-//! all items of a file together are counted, so that a small file cannot become large in memory.
+//! Reads no field twice where it may stand once: where two readers could understand a file differently, it is refused.
+//! Every list is bounded before it grows, nesting has an end, and all items of a file together are counted, so that a
+//! small file cannot become large in memory.
 
 mod graph;
 mod model;
@@ -14,13 +14,14 @@ pub(super) use graph::{Content, Graph, Node};
 pub(super) use model::{Function, Model, read_model};
 pub use values::read_value;
 
+pub(super) use super::wire::bounded;
+
 use super::error::OnnxError;
-use super::wire::{Content as Wire, Field, Reader};
+use super::external::{Sidecars, Taken};
+use super::wire::{Content as Wire, Field, ITEMS_MAX, Reader, once};
 
 /// Deepest nesting of graphs, types and sequences.
 pub(super) const DEPTH_MAX: usize = 16;
-/// Most messages of all kinds in one file, but for the elements of lists of numbers.
-pub(super) const ITEMS_MAX: usize = 1 << 21;
 /// Most numbers in a list that is not a tensor's.
 pub(super) const LIST_MAX: usize = 1 << 24;
 /// Longest name, in bytes.
@@ -33,9 +34,15 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Account {
     items: usize,
     depth: usize,
+    taken: Taken,
 }
 
 impl Account {
+    /// Of a file with others beside it.
+    fn of(sidecars: &Sidecars) -> Self {
+        Self { taken: Taken::of(sidecars), ..Self::default() }
+    }
+
     /// Counts one more item of a list.
     fn item(&mut self) -> Result<(), OnnxError> {
         self.items += 1;
@@ -58,22 +65,8 @@ impl Account {
     }
 }
 
-pub(super) fn bounded(what: &'static str, found: usize, limit: usize) -> Result<(), OnnxError> {
-    if found <= limit { Ok(()) } else { Err(OnnxError::TooMany { what, found, limit }) }
-}
-
-fn once<T>(slot: &mut Option<T>, value: T, field: &Field<'_>) -> Result<(), OnnxError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(OnnxError::Twice { message: field.message, field: field.number }),
-    }
-}
-
 fn text<'a>(field: &Field<'a>, limit: usize) -> Result<&'a str, OnnxError> {
-    let bytes = field.bytes()?;
-    bounded("bytes in a text", bytes.len(), limit)?;
-    str::from_utf8(bytes)
-        .map_err(|_| OnnxError::Malformed { message: field.message, found: "a text that is not UTF-8" })
+    field.text("bytes in a text", limit)
 }
 
 fn name<'a>(field: &Field<'a>) -> Result<&'a str, OnnxError> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::error::OnnxError;
-use super::super::proto::FILE_BYTES_MAX;
-use super::super::wire::Reader;
+use super::super::external::OnnxFile;
+use super::super::wire::{FILE_BYTES_MAX, Reader};
 use super::graph::{Attribute, Graph, Node, read_attribute, read_graph, read_node};
 use super::{Account, bounded, name, once, standard};
 
@@ -32,10 +32,10 @@ pub(in crate::onnx) struct Function<'a> {
 }
 
 /// Decodes a whole file.
-pub(in crate::onnx) fn read_model(bytes: &[u8]) -> Result<Model<'_>, OnnxError> {
-    bounded("bytes in the file", bytes.len(), FILE_BYTES_MAX)?;
-    let account = &mut Account::default();
-    let mut reader = Reader::new(bytes, "ModelProto");
+pub(in crate::onnx) fn read_model(file: OnnxFile<'_>) -> Result<Model<'_>, OnnxError> {
+    bounded("bytes in the file", file.bytes.len(), FILE_BYTES_MAX)?;
+    let account = &mut Account::of(file.sidecars);
+    let mut reader = Reader::new(file.bytes, "ModelProto");
     let (mut opsets, mut graph, mut functions) = (Opsets::new(), None, Vec::new());
     while let Some(field) = reader.next()? {
         match field.number {

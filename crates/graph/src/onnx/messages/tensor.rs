@@ -1,8 +1,9 @@
 //! `TensorProto` and `SparseTensorProto`: numbers and texts with a shape.
 
 use super::super::error::OnnxError;
+use super::super::external::Place;
 use super::super::wire::Reader;
-use super::{LIST_MAX, TEXT_BYTES_MAX, bounded, name, once, push_doubles, push_floats, push_integers, text};
+use super::{Account, LIST_MAX, TEXT_BYTES_MAX, bounded, name, once, push_doubles, push_floats, push_integers, text};
 use crate::program::array::count;
 use crate::program::{Array, Data, Element};
 
@@ -21,10 +22,11 @@ struct Fields<'a> {
     integers: Vec<i64>,
     texts: Vec<std::sync::Arc<str>>,
     doubles: Vec<f64>,
+    place: Place<'a>,
 }
 
 /// A tensor with its name.
-pub(super) fn read_tensor(bytes: &[u8]) -> Result<(&str, Array), OnnxError> {
+pub(super) fn read_tensor<'a>(bytes: &'a [u8], account: &mut Account) -> Result<(&'a str, Array), OnnxError> {
     let mut reader = Reader::new(bytes, "TensorProto");
     let mut fields = Fields::default();
     while let Some(field) = reader.next()? {
@@ -33,25 +35,28 @@ pub(super) fn read_tensor(bytes: &[u8]) -> Result<(&str, Array), OnnxError> {
             2 => once(&mut fields.kind, field.signed()?, &field)?,
             3 => return Err(OnnxError::Refused { what: "a tensor in segments" }),
             4 => push_floats(&mut fields.floats, &field, ELEMENTS_MAX)?,
-            5 | 7 | 11 => push_integers(&mut fields.integers, &field, ELEMENTS_MAX)?,
+            5 | 7 | 11 => {
+                account.taken.list(&field)?;
+                push_integers(&mut fields.integers, &field, ELEMENTS_MAX)?;
+            }
             6 => {
+                account.taken.list(&field)?;
                 bounded("texts of a tensor", fields.texts.len() + 1, LIST_MAX)?;
                 fields.texts.push(text(&field, TEXT_BYTES_MAX)?.into());
             }
             8 => once(&mut fields.name, name(&field)?, &field)?,
             9 => once(&mut fields.raw, field.bytes()?, &field)?,
             10 => push_doubles(&mut fields.doubles, &field, ELEMENTS_MAX)?,
-            13 => return Err(OnnxError::Refused { what: "external data (a second file)" }),
-            14 if field.unsigned()? != 0 => return Err(OnnxError::Refused { what: "external data (a second file)" }),
+            13 | 14 => fields.place.take(&field)?,
             _ => {}
         }
     }
     let name = fields.name.unwrap_or("");
-    Ok((name, fields.array(name)?))
+    Ok((name, fields.array(name, account)?))
 }
 
 impl Fields<'_> {
-    fn array(self, tensor: &str) -> Result<Array, OnnxError> {
+    fn array(self, tensor: &str, account: &mut Account) -> Result<Array, OnnxError> {
         let code = self.kind.unwrap_or(0);
         let element =
             Element::from_code(code).ok_or_else(|| OnnxError::ElementType { tensor: tensor.into(), found: code })?;
@@ -64,16 +69,14 @@ impl Fields<'_> {
         let expected = count(&shape).unwrap_or(usize::MAX);
         bounded("elements of a tensor", expected, ELEMENTS_MAX)?;
         let found = self.floats.len().max(self.integers.len()).max(self.texts.len()).max(self.doubles.len());
-        let data = match self.raw {
-            Some(raw) if found == 0 => raw_data(element, raw, expected),
-            None => self.listed_data(element, expected),
+        let is_here = self.raw.is_some() || found > 0;
+        let outside = account.taken.external(tensor, &self.place, raw_bytes(element, expected), is_here)?;
+        let array = match outside.as_deref().or(self.raw) {
+            Some(raw) if found == 0 => raw_array(element, &shape, raw, expected),
+            None => self.listed_data(element, expected).and_then(|data| Array::new(element, &shape, data)),
             Some(_) => None,
         };
-        data.and_then(|data| Array::new(element, &shape, data)).ok_or_else(|| OnnxError::TensorData {
-            tensor: tensor.into(),
-            expected,
-            found,
-        })
+        array.ok_or_else(|| OnnxError::TensorData { tensor: tensor.into(), expected, found })
     }
 
     /// Data in the lists of numbers; every list that the element does not use is empty.
@@ -107,18 +110,26 @@ impl Fields<'_> {
     }
 }
 
-fn raw_data(element: Element, raw: &[u8], expected: usize) -> Option<Data> {
+/// The bytes of so many elements as raw data; `None` of texts, which never are.
+fn raw_bytes(element: Element, count: usize) -> Option<usize> {
     match element {
         Element::Text => None,
-        _ if element.bits() < 8 => unpacked(element, raw, expected),
-        _ => Array::from_bytes(element, &[expected], raw).map(|array| array.data().clone()),
+        _ => count.checked_mul(element.bits()).map(|bits| bits.div_ceil(8)),
+    }
+}
+
+fn raw_array(element: Element, shape: &[usize], raw: &[u8], expected: usize) -> Option<Array> {
+    match element {
+        Element::Text => None,
+        _ if element.bits() < 8 => Array::new(element, shape, unpacked(element, raw, expected)?),
+        _ => Array::from_bytes(element, shape, raw),
     }
 }
 
 /// Elements of less than 8 bits, packed from the lowest bits up.
 fn unpacked(element: Element, bytes: &[u8], expected: usize) -> Option<Data> {
     let bits = element.bits();
-    if bytes.len() != expected.checked_mul(bits)?.div_ceil(8) {
+    if bytes.len() != raw_bytes(element, expected)? {
         return None;
     }
     let value = |index: usize| {
@@ -136,13 +147,13 @@ fn unpacked(element: Element, bytes: &[u8], expected: usize) -> Option<Data> {
 }
 
 /// A sparse tensor, made dense: elsewhere it is 0.
-pub(super) fn read_sparse_tensor(bytes: &[u8]) -> Result<(&str, Array), OnnxError> {
+pub(super) fn read_sparse_tensor<'a>(bytes: &'a [u8], account: &mut Account) -> Result<(&'a str, Array), OnnxError> {
     let mut reader = Reader::new(bytes, "SparseTensorProto");
     let (mut values, mut places, mut dims) = (None, None, Vec::new());
     while let Some(field) = reader.next()? {
         match field.number {
-            1 => once(&mut values, read_tensor(field.bytes()?)?, &field)?,
-            2 => once(&mut places, read_tensor(field.bytes()?)?.1, &field)?,
+            1 => once(&mut values, read_tensor(field.bytes()?, account)?, &field)?,
+            2 => once(&mut places, read_tensor(field.bytes()?, account)?.1, &field)?,
             3 => push_integers(&mut dims, &field, RANK_MAX)?,
             _ => {}
         }
@@ -154,6 +165,7 @@ pub(super) fn read_sparse_tensor(bytes: &[u8]) -> Result<(&str, Array), OnnxErro
     let shape = shape.ok_or_else(refused)?;
     // A dense tensor may be no larger than a file could hold.
     let total = count(&shape).filter(|&total| total <= 1 << 24).ok_or_else(refused)?;
+    account.taken.dense(total)?;
     let flat = flat_places(&places, &shape, values.len()).ok_or_else(refused)?;
     let (Data::F32(sparse), Element::F32) = (values.data(), values.element()) else {
         return Err(OnnxError::Refused { what: "a sparse tensor of other elements than float" });

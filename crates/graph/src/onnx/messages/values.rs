@@ -16,10 +16,10 @@ pub fn read_value(bytes: &[u8], kind: &Type) -> Result<Value, OnnxError> {
 fn read(bytes: &[u8], kind: &Type, account: &mut Account) -> Result<Value, OnnxError> {
     account.item()?;
     account.deeper(|account| match kind {
-        Type::Tensor { .. } => Ok(read_tensor(bytes)?.1.into()),
+        Type::Tensor { .. } => Ok(read_tensor(bytes, account)?.1.into()),
         Type::Sequence(inner) => read_sequence(bytes, inner, account),
         Type::Optional(inner) => read_optional(bytes, inner, account),
-        Type::Map { .. } => read_map(bytes),
+        Type::Map { .. } => read_map(bytes, account),
     })
 }
 
@@ -57,14 +57,14 @@ fn read_optional(bytes: &[u8], inner: &Type, account: &mut Account) -> Result<Va
     Ok(value.unwrap_or(Value::Nothing))
 }
 
-fn read_map(bytes: &[u8]) -> Result<Value, OnnxError> {
+fn read_map(bytes: &[u8], account: &mut Account) -> Result<Value, OnnxError> {
     let mut reader = Reader::new(bytes, "MapProto");
     let (mut integers, mut texts, mut values) = (Vec::new(), Vec::new(), None);
     while let Some(field) = reader.next()? {
         match field.number {
             3 => push_integers(&mut integers, &field, super::LIST_MAX)?,
             4 => texts.push(super::text(&field, super::TEXT_BYTES_MAX)?.into()),
-            5 => once(&mut values, read_tensors(field.bytes()?)?, &field)?,
+            5 => once(&mut values, read_tensors(field.bytes()?, account)?, &field)?,
             _ => {}
         }
     }
@@ -79,12 +79,12 @@ fn read_map(bytes: &[u8]) -> Result<Value, OnnxError> {
 }
 
 /// A map's values: a sequence of tensors of one element each, as one tensor.
-fn read_tensors(bytes: &[u8]) -> Result<Array, OnnxError> {
+fn read_tensors(bytes: &[u8], account: &mut Account) -> Result<Array, OnnxError> {
     let mut reader = Reader::new(bytes, "SequenceProto");
     let mut values = Vec::new();
     while let Some(field) = reader.next()? {
         if field.number == 3 {
-            let (_, array) = read_tensor(field.bytes()?)?;
+            let (_, array) = read_tensor(field.bytes()?, account)?;
             values.extend(array.doubles().into_iter().flat_map(|values| values.to_vec()).map(|value| value as f32));
         }
     }

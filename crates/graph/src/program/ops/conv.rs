@@ -2,6 +2,7 @@
 
 use super::prelude::*;
 use crate::program::convolution::Convolution;
+use crate::program::price::Price;
 
 pub static OPERATOR: Operator = Operator {
     name: "Conv",
@@ -15,7 +16,8 @@ pub static OPERATOR: Operator = Operator {
 
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (x, w, bias) = (inputs.tensor(0)?, inputs.tensor(1)?, inputs.tensor_or_none(2)?);
-    let plan = Convolution::new(node, x, w, 1, context)?;
+    let price = Price::of([Some(x), Some(w), bias].into_iter().flatten().map(|array| &**array));
+    let plan = Convolution::new(node, x, w, 1, price, context)?;
     context.room(&plan.shape, x.element())?;
     if bias.is_some_and(|bias| bias.shape() != [plan.channels()]) {
         return Err(Problem::shape(2, format!("[{}]", plan.channels()), inputs.tensor(2)?.shape()));

@@ -2,6 +2,7 @@
 
 use super::prelude::*;
 use crate::program::convolution::Convolution;
+use crate::program::price::Price;
 
 pub static OPERATOR: Operator = Operator {
     name: "ConvInteger",
@@ -15,7 +16,7 @@ pub static OPERATOR: Operator = Operator {
 
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (x, w) = (inputs.tensor(0)?, inputs.tensor(1)?);
-    let plan = Convolution::new(node, x, w, 1, context)?;
+    let plan = Convolution::new(node, x, w, 1, Price::Steps, context)?;
     context.room(&plan.shape, Element::I32)?;
     let kernel = w.len() / w.shape()[0].max(1);
     let values = less_zero(inputs, 0, inputs.integers_or_none(2)?, x.len().max(1))?;

@@ -2,6 +2,7 @@
 //! integers wrap around at their width.
 
 use super::prelude::*;
+use crate::program::price::Price;
 use crate::program::product::{plan, sums};
 
 pub static OPERATOR: Operator = Operator {
@@ -20,7 +21,7 @@ pub(super) fn product(one: &Array, other: &Array, context: &mut Context) -> Resu
     if other.element() != element {
         return Err(refused(1, other));
     }
-    let plan = plan(one.shape(), other.shape(), context)?;
+    let plan = plan(one.shape(), other.shape(), Price::of([one, other]), context)?;
     context.room(&plan.shape, element)?;
     precision!(element, T => {
         let (a, b) = (T::read(one).ok_or(Problem::Excluded)?, T::read(other).ok_or(Problem::Excluded)?);

@@ -2,6 +2,7 @@
 //! int32; exact, wrapping at 32 bits.
 
 use super::prelude::*;
+use crate::program::price::Price;
 use crate::program::product::{Plan, plan, sums};
 
 pub static OPERATOR: Operator = Operator {
@@ -12,7 +13,7 @@ pub static OPERATOR: Operator = Operator {
     outputs: (1, 1),
     attributes: &[],
     run: |_, inputs, context| {
-        let plan = plan(inputs.tensor(0)?.shape(), inputs.tensor(1)?.shape(), context)?;
+        let plan = plan(inputs.tensor(0)?.shape(), inputs.tensor(1)?.shape(), Price::Steps, context)?;
         context.room(&plan.shape, Element::I32)?;
         let sums = integer_sums(inputs, [0, 1], [2, 3], &plan, context.crew())?;
         Ok(vec![Array::wholes(Element::I32, &plan.shape, sums.into_iter().map(i128::from))?.into()])

@@ -4,6 +4,7 @@
 use super::conv_integer::less_zero;
 use super::prelude::*;
 use crate::program::convolution::Convolution;
+use crate::program::price::Price;
 use crate::program::scaling::Requantise;
 
 pub static OPERATOR: Operator = Operator {
@@ -18,7 +19,7 @@ pub static OPERATOR: Operator = Operator {
 
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (x, w) = (inputs.tensor(0)?, inputs.tensor(3)?);
-    let plan = Convolution::new(node, x, w, 3, context)?;
+    let plan = Convolution::new(node, x, w, 3, Price::Steps, context)?;
     let back = Requantise::new(inputs, [1, 4, 6], 7)?;
     context.room(&plan.shape, back.element)?;
     let channels = plan.channels();

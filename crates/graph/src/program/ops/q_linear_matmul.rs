@@ -2,6 +2,7 @@
 
 use super::matmul_integer::integer_sums;
 use super::prelude::*;
+use crate::program::price::Price;
 use crate::program::product::plan;
 use crate::program::scaling::Requantise;
 
@@ -13,7 +14,7 @@ pub static OPERATOR: Operator = Operator {
     outputs: (1, 1),
     attributes: &[],
     run: |_, inputs, context| {
-        let plan = plan(inputs.tensor(0)?.shape(), inputs.tensor(3)?.shape(), context)?;
+        let plan = plan(inputs.tensor(0)?.shape(), inputs.tensor(3)?.shape(), Price::Steps, context)?;
         let back = Requantise::new(inputs, [1, 4, 6], 7)?;
         context.room(&plan.shape, back.element)?;
         if back.factors.len() != 1 && back.factors.len() != plan.columns {

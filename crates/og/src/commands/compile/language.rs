@@ -19,14 +19,14 @@ use serde_json::Value;
 use storage::Incoming;
 
 use super::{
+    artefact, json,
     measured::{self, Parts},
-    read, read_text, sampling, split, template,
+    read, read_text, sampling, sentences, split, template,
 };
 use crate::cli::ModelCompile;
 
 /// Most tokens of an answer where nobody says it: each call that names none reserves and is quoted for so many.
 const ANSWER_TOKENS: u32 = 2_048;
-const ARTEFACT_BYTES_MAX: u64 = 1 << 42;
 
 /// What is said of a compiled model beside what its artefact says of itself.
 #[derive(Default)]
@@ -126,23 +126,14 @@ fn rotation_note(settings: &Settings) -> Option<String> {
 
 /// Compiles with packed weights kept in a file, then copies them behind the manifest.
 fn write(out: &Path, files: &CheckpointFiles, name: &str, options: &CompileOptions) -> Result<()> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut packed = Incoming::new(folder, ARTEFACT_BYTES_MAX)?;
+    let mut packed = Incoming::new(artefact::folder(out), artefact::BYTES_MAX)?;
     let mut keep = |bytes: Bytes| -> std::io::Result<Bytes> {
         let start = usize::try_from(packed.length()).map_err(std::io::Error::other)?;
         packed.write(&bytes).map_err(std::io::Error::other)?;
         Ok(packed.bytes().map_err(std::io::Error::other)?.slice(start..start + bytes.len()))
     };
     let model = compile_with(files, name, options, &mut keep)?;
-    let mut artefact = Incoming::new(folder, ARTEFACT_BYTES_MAX)?;
-    let mut written = Ok(());
-    model.pieces(&mut |piece| {
-        if written.is_ok() {
-            written = artefact.write(piece);
-        }
-    });
-    written?;
-    Ok(artefact.keep(out)?)
+    artefact::write(out, &model)
 }
 
 fn of_gguf(options: &ModelCompile) -> Result<Sources> {
@@ -218,6 +209,7 @@ fn no_number(name: &str, value: &Value, expected: &str) -> String {
 }
 
 fn of_folder(options: &ModelCompile) -> Result<Sources> {
+    sentences::check(&options.source)?;
     let file = |name: &str| options.source.join(name);
     let optional = |name: &str| file(name).exists().then(|| read(&file(name))).transpose();
     let tokenizer_config = optional("tokenizer_config.json")?;
@@ -244,13 +236,6 @@ fn of_folder(options: &ModelCompile) -> Result<Sources> {
         calibration,
         generation,
     })
-}
-
-/// What a file beside the weights says; null where there is none.
-fn json(name: &str, bytes: Option<&[u8]>) -> Result<Value> {
-    let Some(bytes) = bytes else { return Ok(Value::Null) };
-    serde_json::from_slice(bytes)
-        .with_context(|| format!("{name} is not JSON; hint: take it anew from where the model is from"))
 }
 
 /// One token, or a list of them; what is neither is left to `config.json`.

@@ -1,9 +1,12 @@
 //! `og model compile`: weights to an artefact. The same files give the same bytes on every machine.
 
+mod artefact;
 mod language;
 mod measured;
 mod onnx;
 mod sampling;
+mod sentences;
+mod sidecars;
 mod split;
 mod template;
 
@@ -11,7 +14,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use engine::Model;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{context, show};
 use crate::{
@@ -38,8 +41,8 @@ pub fn run(remote: &Remote, common: &Common, options: &ModelCompile) -> Result<(
     } else if options.template.is_some() {
         bail!("nobody chats with an ONNX model; hint: leave --template out");
     } else {
-        let (artefact, of) = onnx::compile(options, &name)?;
-        storage::write_file(&options.out, &artefact)?;
+        let (model, of) = onnx::compile(options, &name)?;
+        artefact::write(&options.out, &model)?;
         fidelity = of;
     }
     let artefact = storage::map_file(&options.out)?;
@@ -94,6 +97,13 @@ fn stem(path: &Path) -> Result<String> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(storage::read_file(path, FILE_BYTES_MAX)?)
+}
+
+/// What a file beside the weights says; null where there is none.
+fn json(name: &str, bytes: Option<&[u8]>) -> Result<Value> {
+    let Some(bytes) = bytes else { return Ok(Value::Null) };
+    serde_json::from_slice(bytes)
+        .with_context(|| format!("{name} is not JSON; hint: take it anew from where the model is from"))
 }
 
 fn read_text(path: &Path) -> Result<String> {

@@ -1,4 +1,4 @@
-//! An ONNX file to an artefact.
+//! An ONNX file, and the files beside it that its tensors lie in, to a model.
 
 use std::path::Path;
 
@@ -8,13 +8,16 @@ use engine::{Fidelity, Level, TensorModel, fidelity, program_kernels};
 use float::{Limits, Runtime};
 use graph::{
     Element, Model, Tensor,
-    onnx::{Arithmetic, CompileError, Inputs, OnnxError, OnnxSources, compile_onnx_with, onnx_inputs},
+    onnx::{
+        Arithmetic, CompileError, Inputs, OnnxError, OnnxFile, OnnxSources, Sidecars, compile_onnx_with, onnx_inputs,
+        sidecar_names,
+    },
 };
 use serde_json::Value;
 
 use super::{
     measured::{self, Parts},
-    read,
+    read, sidecars,
 };
 use crate::{cli::ModelCompile, node::float_program};
 
@@ -23,7 +26,8 @@ const RANK_MAX: usize = 8;
 
 /// What a model can be compared with: its file, on sets of inputs.
 pub struct Measured {
-    file: Vec<u8>,
+    file: Bytes,
+    sidecars: Sidecars,
     sets: Vec<Vec<Tensor>>,
     /// What the sets are.
     pub on: String,
@@ -31,38 +35,46 @@ pub struct Measured {
 
 impl Measured {
     pub fn of(&self, model: &TensorModel) -> Result<Fidelity> {
-        fidelity(model, &self.file, &self.sets).context("failed to compare the model with its file")
+        let file = OnnxFile { bytes: &self.file, sidecars: &self.sidecars };
+        fidelity(model, file, &self.sets).context("failed to compare the model with its file")
     }
 }
 
-/// An artefact, and what it is measured by where it is an integer model.
-pub fn compile(options: &ModelCompile, name: &str) -> Result<(Vec<u8>, Option<Measured>)> {
-    let file = read(&options.source)?;
+/// A model, and what it is measured by where it is one of integers.
+pub fn compile(options: &ModelCompile, name: &str) -> Result<(Model, Option<Measured>)> {
+    let bytes = storage::map_file(&options.source)?;
     if options.float {
+        // What is no ONNX at all is the runtime's to refuse.
+        if sidecar_names(&bytes).is_ok_and(|names| !names.is_empty()) {
+            bail!(
+                "tensors of the model lie in files beside it, a float model is one file; hint: save it without external \
+                 data, or --ordered"
+            );
+        }
         // The runtime that will serve it must take it: said now, not by the worker.
-        let (limits, file) = (Limits::of(file.len()), Bytes::from(file));
-        let runtime = Runtime::start(float_program()?, file.clone(), limits)
+        let runtime = Runtime::start(float_program()?, bytes.clone(), Limits::of(bytes.len()))
             .context("failed to take the file as it is; hint: --ordered gives an exact form where there is one")?;
-        return Ok((Model::of_float(name, runtime.parameters(), file).to_artefact(), None));
+        return Ok((Model::of_float(name, runtime.parameters(), bytes), None));
     }
+    let sidecars = sidecars::open(&options.source, &bytes)?;
+    let file = OnnxFile { bytes: &bytes, sidecars: &sidecars };
     let calibration = match (&options.calibration, options.ordered) {
-        (Some(path), _) => sets(path, &onnx_inputs(&file)?)?,
+        (Some(path), _) => sets(path, &onnx_inputs(file)?)?,
         (None, true) => Vec::new(),
         (None, false) => {
             bail!("the integer kind needs inputs to find its scales by; hint: --calibration FILE, or --ordered")
         }
     };
     let parts = match &options.measure {
-        Some(path) => Parts::said(calibration, sets(path, &onnx_inputs(&file)?)?, path),
+        Some(path) => Parts::said(calibration, sets(path, &onnx_inputs(file)?)?, path),
         None => measured::sets(calibration),
     };
     let arithmetic = if options.ordered { Arithmetic::Ordered } else { Arithmetic::Integer };
     let (calibration, rows_max) = (parts.calibration.as_slice(), options.rows_max);
-    let sources = OnnxSources { name, arithmetic, file: &file, calibration, rows_max };
+    let sources = OnnxSources { name, arithmetic, file, calibration, rows_max };
     let compiled = compile_onnx_with(&sources, program_kernels(Level::detect())).map_err(otherwise)?;
-    let artefact = compiled.to_artefact();
-    let measured = Measured { file, sets: parts.measured, on: parts.on };
-    Ok((artefact, (!options.ordered).then_some(measured)))
+    let measured = Measured { file: bytes, sidecars, sets: parts.measured, on: parts.on };
+    Ok((compiled, (!options.ordered).then_some(measured)))
 }
 
 /// Where an operator has no exact meaning, there is still the float form.
