@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use network::Client;
 use protocol::{Digest, NodeRecord};
 use serde_json::Value;
 
-use crate::shared::Shared;
+use crate::directory::Directory;
 
 /// Between two rounds, in each of which every worker is asked.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -39,6 +39,15 @@ impl Contexts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied()
     }
 
+    /// Asks again and again, for ever.
+    pub async fn keep(&self, directory: &Directory) {
+        let client = Client::new(WAIT);
+        loop {
+            self.ask(&client, &directory.view().workers).await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Asks all workers that may act.
     async fn ask(&self, client: &Client, workers: &[NodeRecord]) {
         let workers: Vec<&NodeRecord> = workers.iter().filter(|worker| !worker.jailed).collect();
@@ -52,15 +61,6 @@ impl Contexts {
             }
         }
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = told;
-    }
-}
-
-/// Keeps what workers say up to date, for ever.
-pub async fn keep(shared: Arc<Shared>) {
-    let client = Client::new(WAIT);
-    loop {
-        shared.contexts.ask(&client, &shared.directory.view().workers).await;
-        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -88,7 +88,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::directory::Directory;
 
     const LONG: Digest = Digest([1; 32]);
     const TENSORS: Digest = Digest([2; 32]);

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
-    contexts::{self, Contexts},
+    contexts::Contexts,
     counting::{Counting, Setting},
     credit::Credit,
     directory::Directory,
@@ -238,7 +238,8 @@ async fn keep_fresh(shared: &Shared, ledger: &LedgerClient) {
 
 /// Keeps up with what is to be known of models beside the ledger's list.
 fn know_models(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
-    tasks.spawn(contexts::keep(Arc::clone(shared)));
+    let kept = Arc::clone(shared);
+    tasks.spawn(async move { kept.contexts.keep(&kept.directory).await });
     for are_served in [true, false] {
         tasks.spawn(keep_vocabularies(Arc::clone(shared), are_served));
     }

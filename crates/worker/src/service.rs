@@ -35,6 +35,7 @@ use crate::{
     jobs::{Desk, MEMORY_MS, WAITING_MAX},
     lifetime::Lifetime,
     loading::load_all,
+    memory::cache_bytes,
     openings::{open, turnstile},
     registry::Registry,
     served::Serving,
@@ -56,6 +57,8 @@ impl Worker {
     /// Loads its models, waits until the ledger knows the worker's key, then takes jobs.
     pub async fn start(config: Config) -> Result<Self, WorkerError> {
         try_listen(config.listen)?;
+        // Before anything is fetched.
+        cache_bytes(config.cache_bytes, 1, config.models.len())?;
         let client = Client::default();
         let ledger = LedgerClient::new(client.clone(), &config.validators);
         let evidence = Evidence::open(&config.directory.join("evidence.redb"), config.sealer.clone())?;
