@@ -1,7 +1,7 @@
 //! A chat completion as a client asks for it, read as strictly and as leniently as the real service does.
 //!
 //! Fields that nobody knows are ignored and null counts as absent. A field that would change the answer and that nothing
-//! here honours is refused by name, never ignored.
+//! here honours is refused by name, never ignored: `specs/interfaces.md`, *Fields*, has them all.
 
 mod told;
 
@@ -9,51 +9,66 @@ use protocol::{Chat, Input, List, Message, Speaker, Text, Tool, ToolCall};
 
 use crate::{
     call::{Call, Job},
+    constraint::{constraint, format},
     error::{ApiError, Code},
     field::{Field, Object},
     json::Json,
     limits::{ALTERNATIVES_MAX, CONTENT_BYTES_MAX, MESSAGES_MAX, PARTS_MAX, TOOLS_MAX},
-    parameters::{
-        Unsupported, empty, flag, format, include_usage, max_tokens, model, never, refuse_unsupported, sampling, stops,
-        template_arguments, text_only,
-    },
+    parameters::{effort, flag, include_usage, max_tokens, model, sampling, stops, template_arguments, times},
     terms::Terms,
     tools::{Calling, Choice, Offer, named, read_tools},
+    unsupported::{ENGINES, TEMPLATES, Unsupported, empty, is_word, medium, never, off, refuse_unsupported, text_only},
 };
 
 pub(crate) use told::Chatting;
 
 static UNSUPPORTED: &[Unsupported] = &[
-    Unsupported { name: "functions", harmless: empty, why: "say 'tools'" },
-    Unsupported { name: "function_call", harmless: |json| is_word(json, &["none", "auto"]), why: "say 'tool_choice'" },
-    Unsupported { name: "modalities", harmless: text_only, why: "models here read and write text" },
-    Unsupported { name: "audio", harmless: never, why: "models here read and write text" },
-    Unsupported { name: "web_search_options", harmless: never, why: "models here answer from the prompt alone" },
-    Unsupported { name: "prediction", harmless: never, why: "an answer is what the model computes" },
+    Unsupported::new("functions", empty, "tools have taken their place", "say 'tools'"),
+    Unsupported::new(
+        "function_call",
+        |json| is_word(json, &["none", "auto"]),
+        "tools have taken their place",
+        "say 'tool_choice'",
+    ),
+    Unsupported::new("modalities", text_only, "models here read and write text", "say [\"text\"], or nothing"),
+    Unsupported::new("audio", never, "models here read and write text", "leave it out"),
+    Unsupported::new(
+        "web_search_options",
+        never,
+        "models here answer from the prompt alone",
+        "put what was found into a message",
+    ),
+    Unsupported::new("prediction", never, "an answer is what the model computes", "leave it out"),
+    Unsupported::new("verbosity", medium, "no model here knows it", "say in a message how long to answer"),
+    Unsupported::new(
+        "moderation",
+        never,
+        "nothing is run here but the model",
+        "ask whoever moderates, before or after",
+    ),
+    Unsupported::new("max_output_tokens", never, "it has another name here", "say max_completion_tokens"),
+    Unsupported::new("stop_sequences", empty, "it has another name here", "say stop"),
+    Unsupported::new("store", off, "nothing is stored", "keep the answer: its receipt is what lasts"),
 ];
-
-pub(crate) fn is_word(json: &Json, words: &[&str]) -> bool {
-    matches!(json, Json::Text(word) if words.contains(&word.as_str()))
-}
 
 pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let json = Json::parse(body)?;
     let body = Object::body(&json)?;
     let model = model(&body)?;
-    refuse_unsupported(&body, UNSUPPORTED)?;
+    [UNSUPPORTED, TEMPLATES, ENGINES].into_iter().try_for_each(|table| refuse_unsupported(&body, table))?;
     let terms = Terms::read(&body)?;
     let stream = flag(&body, "stream")?;
     let max_tokens = max_tokens(&body, &["max_tokens", "max_completion_tokens"], 1)?;
     let (mut parameters, named) = sampling(&body, &terms, max_tokens)?;
     parameters.stop = stops(&body, "stop")?;
     parameters.scores = scores(&body)?;
-    if let Some(field) = body.get("response_format") {
-        parameters.constraint = format(&field, Some("json_schema"))?.or(parameters.constraint);
-    }
+    let wish = body.get("response_format").map(|field| format(&field, Some("json_schema"))).transpose()?.flatten();
+    parameters.constraint = constraint(&body, &terms, wish)?;
     let messages = messages(&body.need("messages")?)?;
     let (tools, calling) = tools(&body)?;
-    let chat = Chat { messages, tools, template_arguments: template_arguments(&body)? };
-    let times = body.get("n").map(|field| field.natural(1, 128)).transpose()?.unwrap_or(1);
+    let template_arguments = template_arguments(&body, effort(body.get("reasoning_effort"))?)?;
+    let chat = Chat { messages, tools, template_arguments };
+    let times = times(&body)?;
     let job = Job::new(Input::Chat(chat), parameters, named);
     let teller = Chatting { include_usage: include_usage(&body, stream)?, has_scores: job.parameters.scores > 0 };
     let jobs = Call::times(vec![job], times, "n")?;

@@ -7,44 +7,55 @@ use std::collections::BTreeMap;
 use crate::{
     answer::{OgAnswer, OgAnswers, Usage, nats, og},
     call::{Call, Head, Job, Teller, usage},
+    constraint::{constraint, format},
     error::{ApiError, Code},
     field::{Field, Object},
     json::Json,
     limits::{ALTERNATIVES_MAX, CONTENT_BYTES_MAX, PROMPTS_MAX, TOKENS_MAX},
-    parameters::{
-        Unsupported, empty, flag, format, include_usage, max_tokens, model, refuse_unsupported, sampling, stops,
-    },
+    parameters::{flag, include_usage, max_tokens, model, sampling, stops, times},
     said::{End, Part, Said, SaidToken},
     sse::{Events, json},
     terms::{Terms, narrow},
+    unsupported::{ENGINES, Unsupported, empty, never, on, refuse_unsupported},
 };
 
 /// Tokens of an answer where the caller names no number, as in the real service.
 const ANSWER_TOKENS: u32 = 16;
 
-static UNSUPPORTED: &[Unsupported] = &[Unsupported {
-    name: "suffix",
-    harmless: empty,
-    why: "models here write on where a text ends, not into its middle",
-}];
+static UNSUPPORTED: &[Unsupported] = &[
+    Unsupported::new(
+        "suffix",
+        empty,
+        "models here write on where a text ends, not into its middle",
+        "let the prompt end where the answer is to begin",
+    ),
+    Unsupported::new("max_output_tokens", never, "it has another name here", "say max_tokens"),
+    Unsupported::new("stop_sequences", empty, "it has another name here", "say stop"),
+    Unsupported::new("tools", empty, "a prompt has no place for them", "POST /v1/chat/completions calls tools"),
+    Unsupported::new(
+        "add_special_tokens",
+        on,
+        "a text's tokens are what its tokenizer says",
+        "send the prompt as tokens",
+    ),
+];
 
 pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let json = Json::parse(body)?;
     let body = Object::body(&json)?;
     let model = model(&body)?;
-    refuse_unsupported(&body, UNSUPPORTED)?;
+    [UNSUPPORTED, ENGINES].into_iter().try_for_each(|table| refuse_unsupported(&body, table))?;
     let terms = Terms::read(&body)?;
     let (stream, echo) = (flag(&body, "stream")?, flag(&body, "echo")?);
-    let max_tokens = max_tokens(&body, &["max_tokens"], 0)?.unwrap_or(ANSWER_TOKENS);
+    let max_tokens = max_tokens(&body, &["max_tokens", "max_completion_tokens"], 0)?.unwrap_or(ANSWER_TOKENS);
     let (mut parameters, named) = sampling(&body, &terms, Some(max_tokens))?;
     parameters.stop = stops(&body, "stop")?;
     let wanted = body.get("logprobs").filter(|field| *field.json != Json::Flag(false));
     let wanted = wanted.map(|field| field.natural(0, ALTERNATIVES_MAX)).transpose()?;
     parameters.scores = wanted.map_or(0, |count| u8::try_from(count.saturating_add(1)).unwrap_or(u8::MAX));
     parameters.prompt_scores = echo && parameters.scores > 0;
-    if let Some(field) = body.get("response_format") {
-        parameters.constraint = format(&field, Some("json_schema"))?.or(parameters.constraint);
-    }
+    let wish = body.get("response_format").map(|field| format(&field, Some("json_schema"))).transpose()?.flatten();
+    parameters.constraint = constraint(&body, &terms, wish)?;
     let has_scores = parameters.scores > 0;
     if let Some(field) = body.get("echo").filter(|_| stream && parameters.prompt_scores) {
         return Err(field.unsupported_value("the prompt's log-probabilities come with whole answers, not with streams"));
@@ -56,16 +67,6 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let include_usage = include_usage(&body, stream)?;
     let teller = Completing { include_usage, has_scores, lengths: vec![0; jobs.len()] };
     Ok(Call { model, jobs, terms, stream, calling: None, wants_thoughts: false, teller: Box::new(teller) })
-}
-
-fn times(body: &Object<'_>) -> Result<u64, ApiError> {
-    let times = body.get("n").map(|field| field.natural(1, 128)).transpose()?.unwrap_or(1);
-    match body.get("best_of").map(|field| field.natural(1, 128).map(|best| (field, best))).transpose()? {
-        Some((field, best)) if best != times => {
-            Err(field.unsupported_value("every answer that is computed is given and has its receipt: say 'n'"))
-        }
-        _ => Ok(times),
-    }
 }
 
 /// A text, tokens, or a list of either.

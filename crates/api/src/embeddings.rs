@@ -14,12 +14,26 @@ use crate::{
     said::Said,
     sse::json,
     terms::Terms,
+    unsupported::{Unsupported, never, on, refuse_unsupported},
 };
+
+static UNSUPPORTED: &[Unsupported] = &[
+    // Cutting a vector is only an embedding where the model was trained for it, which no artefact says.
+    Unsupported::new("dimensions", never, "a vector has the length that its model gives it", "cut it yourself"),
+    Unsupported::new(
+        "add_special_tokens",
+        on,
+        "a text's tokens are what its tokenizer says",
+        "send the text as tokens",
+    ),
+    Unsupported::new("truncate_prompt_tokens", never, "a text is embedded whole, or refused", "send a shorter one"),
+];
 
 pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let json = Json::parse(body)?;
     let body = Object::body(&json)?;
     let model = model(&body)?;
+    refuse_unsupported(&body, UNSUPPORTED)?;
     let input = body.need("input")?;
     let base64 = match body.get("encoding_format") {
         None => false,
@@ -29,10 +43,6 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
             _ => return Err(ApiError::wrong_value(&field.path, "another word", "one of float, base64")),
         },
     };
-    // Cutting a vector is only an embedding where the model was trained for it, which no artefact says.
-    if let Some(field) = body.get("dimensions") {
-        return Err(field.unsupported("a vector has the length that its model gives it"));
-    }
     let texts = prompts(&input)?;
     let job = |texts: &[protocol::Prompt]| {
         let texts = List::new(texts.to_vec()).map_err(|error| input.too_long(error))?;

@@ -11,6 +11,7 @@ mod begun;
 mod call;
 mod chat;
 mod completions;
+mod constraint;
 mod embeddings;
 mod endpoint;
 mod error;
@@ -28,6 +29,7 @@ mod tensor;
 mod terms;
 mod thoughts;
 mod tools;
+mod unsupported;
 
 pub mod face;
 pub mod limits;

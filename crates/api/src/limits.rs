@@ -36,6 +36,8 @@ pub const TOOLS_MAX: usize = protocol::request::TOOLS_MAX;
 pub const NAME_BYTES_MAX: usize = protocol::request::NAME_BYTES_MAX;
 pub const DESCRIPTION_BYTES_MAX: usize = protocol::request::DESCRIPTION_BYTES_MAX;
 pub const SCHEMA_BYTES_MAX: usize = protocol::request::SCHEMA_BYTES_MAX;
+/// Most texts of which an answer is to be one.
+pub const CHOICES_MAX: usize = 1_024;
 /// Most of an answer's text that is held back because it may be calls of tools: beyond it, it is text.
 pub const CALLS_BYTES_MAX: usize = 2 * protocol::request::MESSAGE_BYTES_MAX;
 /// Most tokens with a bias, and the greatest bias.

@@ -2,30 +2,61 @@
 
 mod told;
 
-use protocol::{
-    Chat, Input, List, Message, Speaker, Text, Tool, ToolCall,
-    request::{TEMPLATE_ARGUMENTS_BYTES_MAX, TOOLS_MAX},
-};
+use protocol::{Chat, Input, List, Message, Speaker, Text, Tool, ToolCall, request::TOOLS_MAX};
 
 use crate::{
     call::{Call, Job},
     chat::{bounded, calling},
+    constraint::{Bond, constraint, format},
     error::ApiError,
     field::{Field, Object},
     json::Json,
     limits::{CONTENT_BYTES_MAX, MESSAGES_MAX, PARTS_MAX},
-    parameters::{Unsupported, empty, flag, format, max_tokens, model, never, refuse_unsupported, sampling, stops},
+    parameters::{effort, flag, max_tokens, model, sampling, stops, template_arguments},
     terms::Terms,
     tools::{Choice, named, read_tools},
+    unsupported::{
+        ENGINES, TEMPLATES, Unsupported, empty, is_word, never, off, one, refuse_in_each, refuse_unsupported,
+    },
 };
 
 use told::Telling;
 
 static UNSUPPORTED: &[Unsupported] = &[
-    Unsupported { name: "mcp_servers", harmless: empty, why: "nothing is called from here" },
-    Unsupported { name: "container", harmless: never, why: "nothing is run here but the model" },
-    Unsupported { name: "context_management", harmless: never, why: "a conversation is answered as it is sent" },
+    Unsupported::new("mcp_servers", empty, "nothing is called from here", "call them yourself, and say tools"),
+    Unsupported::new("container", never, "nothing is run here but the model", "leave it out"),
+    Unsupported::new(
+        "context_management",
+        never,
+        "a conversation is answered as it is sent",
+        "send what is to be read",
+    ),
+    Unsupported::new("compaction", never, "a conversation is answered as it is sent", "ask for a summary in a message"),
+    Unsupported::new("thread", never, "nothing is stored", "send the whole conversation"),
+    Unsupported::new("fallbacks", empty, "the model that is named answers, or none", "call the other by its name"),
+    Unsupported::new(
+        "inference_geo",
+        |json| is_word(json, &["global"]),
+        "where an answer is computed is not chosen here",
+        "leave it out",
+    ),
+    Unsupported::new("n", one, "a message is one answer", "ask again, or POST /v1/chat/completions"),
+    Unsupported::new("best_of", one, "a message is one answer", "ask again, or POST /v1/chat/completions"),
+    Unsupported::new("max_completion_tokens", never, "it has another name here", "say max_tokens"),
+    Unsupported::new("max_output_tokens", never, "it has another name here", "say max_tokens"),
+    Unsupported::new("stop", empty, "it has another name here", "say stop_sequences"),
+    Unsupported::new("response_format", never, "it has another name here", "say output_config.format"),
+    Unsupported::new("logprobs", off, "messages have no place for them", "POST /v1/chat/completions has them"),
 ];
+static OF_TOOLS: &[Unsupported] = &[
+    Unsupported::new("input_examples", empty, "templates are shown a tool's schema", "put them into its description"),
+    Unsupported::new("defer_loading", off, "every tool is shown at once", "send the tools that may be called"),
+    Unsupported::new("allowed_callers", only_direct, "only the model itself calls tools here", "leave it out"),
+];
+
+fn only_direct(json: &Json) -> bool {
+    *json == Json::List(vec![Json::Text("direct".to_owned())])
+}
 
 pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let json = Json::parse(body)?;
@@ -42,17 +73,18 @@ pub(crate) fn read_to_count(body: &[u8]) -> Result<Call, ApiError> {
 
 fn read_body(body: &Object<'_>) -> Result<Call, ApiError> {
     let model = model(body)?;
-    refuse_unsupported(body, UNSUPPORTED)?;
+    [UNSUPPORTED, TEMPLATES, ENGINES].into_iter().try_for_each(|table| refuse_unsupported(body, table))?;
     let terms = Terms::read(body)?;
     let max_tokens = max_tokens(body, &["max_tokens"], 1)?.unwrap_or(1);
     let (mut parameters, named) = sampling(body, &terms, Some(max_tokens))?;
     parameters.stop = stops(body, "stop_sequences")?;
-    if let Some(wish) = schema(body)? {
-        parameters.constraint = format(&wish, None)?.or(parameters.constraint);
-    }
+    let config = body.get("output_config").map(|config| config.object()).transpose()?;
+    parameters.constraint = constraint(body, &terms, schema(body, config.as_ref())?)?;
     let (tools, calling) = tools(body)?;
     let thoughts = thinking(body)?;
-    let template_arguments = thoughts.map(thinking_arguments).unwrap_or_default();
+    let effort = effort(config.and_then(|config| config.get("effort")))?;
+    let own = effort.into_iter().chain(thoughts.into_iter().flat_map(thinking_arguments));
+    let template_arguments = template_arguments(body, own)?;
     let chat = Chat { messages: messages(body)?, tools, template_arguments };
     let jobs = vec![Job::new(Input::Chat(chat), parameters, named)];
     let (stream, wants_thoughts, teller) =
@@ -78,20 +110,20 @@ fn thinking(body: &Object<'_>) -> Result<Option<bool>, ApiError> {
 }
 
 /// What templates call it that their models think.
-fn thinking_arguments(thinks: bool) -> Text<TEMPLATE_ARGUMENTS_BYTES_MAX> {
-    Text::new(format!(r#"{{"enable_thinking":{thinks},"thinking":{thinks}}}"#)).unwrap_or_default()
+fn thinking_arguments(thinks: bool) -> [(&'static str, Json); 2] {
+    ["enable_thinking", "thinking"].map(|name| (name, Json::Flag(thinks)))
 }
 
-fn schema<'a>(body: &Object<'a>) -> Result<Option<Field<'a>>, ApiError> {
-    match body.get("output_config") {
-        Some(config) => Ok(config.object()?.get("format")),
-        None => Ok(body.get("output_format")),
-    }
+/// The schema that the answer is to fit, by its present name or the one that it had.
+fn schema(body: &Object<'_>, config: Option<&Object<'_>>) -> Result<Option<Bond>, ApiError> {
+    let field = config.and_then(|config| config.get("format")).or_else(|| body.get("output_format"));
+    Ok(field.map(|field| format(&field, None)).transpose()?.flatten())
 }
 
 type Tools = List<Tool, TOOLS_MAX>;
 
 fn tools(body: &Object<'_>) -> Result<(Tools, Option<crate::tools::Calling>), ApiError> {
+    refuse_in_each(body.get("tools"), TOOLS_MAX, OF_TOOLS)?;
     let offer =
         body.get("tools").map(|field| read_tools(&field, None, "input_schema")).transpose()?.unwrap_or_default();
     let Some(field) = body.get("tool_choice") else { return Ok(calling(offer, Some(Choice::Auto), true)) };
@@ -152,6 +184,11 @@ fn turn(field: &Field<'_>, all: &mut Vec<Message>) -> Result<(), ApiError> {
     turn.finish(speaker, &content, all)
 }
 
+/// Templates have no other place for it that a tool failed.
+fn failed<const MAX: usize>(content: &Text<MAX>, field: &Field<'_>) -> Result<Text<MAX>, ApiError> {
+    Text::new(format!("Error: {}", &content[..])).map_err(|error| field.too_long(error))
+}
+
 #[derive(Default)]
 struct Turn {
     text: String,
@@ -179,6 +216,7 @@ impl Turn {
                     Some(content) => crate::chat::content(&content)?,
                     None => Text::default(),
                 };
+                let content = if flag(&block, "is_error")? { failed(&content, field)? } else { content };
                 let tool_call_id = block.need("tool_use_id")?.bounded()?;
                 all.push(Message { tool_call_id, ..Message::say(Speaker::Tool, content) });
             }

@@ -1,7 +1,7 @@
 //! Parameters that several endpoints spell alike.
 
 use graph::Defaults;
-use protocol::{Constraint, List, Parameters, Text, request::TokenBias};
+use protocol::{List, Parameters, Text, request::TokenBias};
 
 use crate::{
     error::{ApiError, Code},
@@ -14,39 +14,6 @@ use crate::{
     sse::json,
     terms::{Terms, narrow},
 };
-
-/// A parameter that changes the answer and that nothing here honours, and what it may say because that changes nothing.
-pub(crate) struct Unsupported {
-    pub name: &'static str,
-    pub harmless: fn(&Json) -> bool,
-    pub why: &'static str,
-}
-
-pub(crate) fn never(_: &Json) -> bool {
-    false
-}
-pub(crate) fn empty(json: &Json) -> bool {
-    match json {
-        Json::List(items) => items.is_empty(),
-        Json::Object(fields) => fields.is_empty(),
-        Json::Text(text) => text.is_empty(),
-        _ => false,
-    }
-}
-pub(crate) fn off(json: &Json) -> bool {
-    *json == Json::Flag(false)
-}
-pub(crate) fn text_only(json: &Json) -> bool {
-    *json == Json::List(vec![Json::Text("text".to_owned())])
-}
-
-pub(crate) fn refuse_unsupported(body: &Object<'_>, table: &[Unsupported]) -> Result<(), ApiError> {
-    let found = table.iter().find_map(|row| {
-        let field = body.get(row.name).filter(|field| !(row.harmless)(field.json))?;
-        Some(field.unsupported(row.why))
-    });
-    found.map_or(Ok(()), Err)
-}
 
 pub(crate) fn model(body: &Object<'_>) -> Result<String, ApiError> {
     let field = body.need("model")?;
@@ -171,7 +138,7 @@ pub(crate) fn sampling(
         logit_bias: body.get("logit_bias").map(|field| logit_bias(&field)).transpose()?.unwrap_or_default(),
         seed: seed.unwrap_or_default(),
         stop: List::default(),
-        constraint: terms.constraint.clone(),
+        constraint: None,
         scores: 0,
         prompt_scores: false,
     };
@@ -242,36 +209,34 @@ pub(crate) fn include_usage(body: &Object<'_>, stream: bool) -> Result<bool, Api
     flag(&field.object()?, "include_usage")
 }
 
-/// What a schema's wrapper asks for: `{"type": "text" | "json_object" | "json_schema", …}`. The schema lies in the field
-/// `inside`, or in the wrapper itself.
-pub(crate) fn format(field: &Field<'_>, inside: Option<&str>) -> Result<Option<Constraint>, ApiError> {
-    let wrapper = field.object()?;
-    let kind = wrapper.need("type")?;
-    match kind.text()? {
-        "text" => Ok(None),
-        "json_object" => Ok(Some(Constraint::JsonSchema(Text::new(r#"{"type":"object"}"#).unwrap_or_default()))),
-        "json_schema" => {
-            let schema = match inside {
-                Some(name) => wrapper.need(name)?.object()?.need("schema")?,
-                None => wrapper.need("schema")?,
-            };
-            schema.object()?;
-            Ok(Some(Constraint::JsonSchema(schema.json_text()?)))
+/// How many answers to each prompt: `n`, beside which `best_of` says nothing of its own.
+pub(crate) fn times(body: &Object<'_>) -> Result<u64, ApiError> {
+    let times = body.get("n").map(|field| field.natural(1, 128)).transpose()?.unwrap_or(1);
+    match body.get("best_of").map(|field| field.natural(1, 128).map(|best| (field, best))).transpose()? {
+        Some((field, best)) if best != times => {
+            Err(field.unsupported_value("every answer that is computed is given and has its receipt: say 'n'"))
         }
-        _ => Err(ApiError::wrong_value(&kind.path, "another word", "one of text, json_object, json_schema")),
+        _ => Ok(times),
     }
 }
 
-/// Variables for the chat template: `chat_template_kwargs`, and the effort that some templates know.
-pub(crate) fn template_arguments<const MAX: usize>(body: &Object<'_>) -> Result<Text<MAX>, ApiError> {
+/// The effort that some templates know, as a variable of theirs.
+pub(crate) fn effort(field: Option<Field<'_>>) -> Result<Option<(&'static str, Json)>, ApiError> {
+    field.map(|field| Ok(("reasoning_effort", Json::Text(field.text()?.to_owned())))).transpose()
+}
+
+/// Variables for the chat template: `chat_template_kwargs`, and before them what the dialect has names of its own for.
+pub(crate) fn template_arguments<const MAX: usize>(
+    body: &Object<'_>,
+    own: impl IntoIterator<Item = (&'static str, Json)>,
+) -> Result<Text<MAX>, ApiError> {
     let mut arguments = Vec::new();
     if let Some(field) = body.get("chat_template_kwargs") {
         arguments.extend(field.object()?.all().map(|(name, value)| (name.to_owned(), value.json.clone())));
     }
-    if let Some(effort) = body.get("reasoning_effort") {
-        effort.text()?;
-        arguments.retain(|(name, _)| name != "reasoning_effort");
-        arguments.push(("reasoning_effort".to_owned(), effort.json.clone()));
+    for (name, value) in own {
+        arguments.retain(|(known, _)| known != name);
+        arguments.push((name.to_owned(), value));
     }
     if arguments.is_empty() {
         return Ok(Text::default());

@@ -7,35 +7,83 @@ use protocol::{Chat, Input, List, Message, Speaker, Text, Tool, ToolCall, reques
 
 use crate::{
     call::{Call, Job},
-    chat::{bounded, calling, content, is_word, speaker},
+    chat::{bounded, calling, content, speaker},
+    constraint::{constraint, format},
     error::ApiError,
     field::{Field, Object},
     json::Json,
     limits::{ALTERNATIVES_MAX, MESSAGES_MAX, PARTS_MAX},
-    parameters::{Unsupported, empty, flag, format, max_tokens, model, never, off, refuse_unsupported, sampling},
+    parameters::{effort, flag, max_tokens, model, sampling, stops, template_arguments},
     terms::Terms,
     tools::{Calling, Choice, named, read_tools},
+    unsupported::{
+        ENGINES, TEMPLATES, Unsupported, empty, is_word, medium, never, off, one, refuse_in_each, refuse_inside,
+        refuse_unsupported,
+    },
 };
 
 use told::{Asked, Responding};
 
+const NOT_STORED: &str = "nothing is stored";
+const WHOLE: &str = "send the whole conversation";
+
 static UNSUPPORTED: &[Unsupported] = &[
-    Unsupported {
-        name: "previous_response_id",
-        harmless: never,
-        why: "nothing is stored: send the whole conversation",
-    },
-    Unsupported { name: "conversation", harmless: never, why: "nothing is stored: send the whole conversation" },
-    Unsupported { name: "prompt", harmless: never, why: "nothing is stored: send the prompt itself" },
-    Unsupported { name: "store", harmless: off, why: "nothing is stored: the receipt is what lasts" },
-    Unsupported { name: "background", harmless: off, why: "an answer comes on the connection that asked for it" },
-    Unsupported { name: "truncation", harmless: |json| is_word(json, &["disabled"]), why: "no message is left out" },
-    Unsupported {
-        name: "include",
-        harmless: only_logprobs,
-        why: "only 'message.output_text.logprobs' can be included",
-    },
+    Unsupported::new("previous_response_id", never, NOT_STORED, WHOLE),
+    Unsupported::new("conversation", never, NOT_STORED, WHOLE),
+    Unsupported::new("prompt", never, NOT_STORED, "send the prompt itself"),
+    Unsupported::new("store", off, NOT_STORED, "keep the answer: its receipt is what lasts"),
+    Unsupported::new("background", off, "an answer comes on the connection that asked for it", "leave it out"),
+    Unsupported::new("truncation", |json| is_word(json, &["disabled"]), "no message is left out", "send fewer"),
+    Unsupported::new(
+        "context_management",
+        empty,
+        "a conversation is answered as it is sent",
+        "send what is to be read",
+    ),
+    Unsupported::new(
+        "include",
+        only_logprobs,
+        "no other part of an answer is left out that could be included",
+        "only 'message.output_text.logprobs' can be included",
+    ),
+    Unsupported::new(
+        "moderation",
+        never,
+        "nothing is run here but the model",
+        "ask whoever moderates, before or after",
+    ),
+    Unsupported::new("personality", never, "no model here knows it", "say it in 'instructions'"),
+    Unsupported::new("n", one, "a response is one answer", "ask again, or POST /v1/chat/completions"),
+    Unsupported::new("best_of", one, "a response is one answer", "ask again, or POST /v1/chat/completions"),
+    Unsupported::new("stop_sequences", empty, "it has another name here", "say stop"),
+    Unsupported::new("response_format", never, "it has another name here", "say text.format"),
+    Unsupported::new("max_tokens", never, "it has another name here", "say max_output_tokens"),
+    Unsupported::new("max_completion_tokens", never, "it has another name here", "say max_output_tokens"),
+    Unsupported::new("logprobs", off, "it has another name here", "include 'message.output_text.logprobs'"),
 ];
+static OF_TEXT: &[Unsupported] =
+    &[Unsupported::new("verbosity", medium, "no model here knows it", "say in 'instructions' how long to answer")];
+static OF_CACHE: &[Unsupported] = &[Unsupported::new(
+    "prewarm",
+    off,
+    "what is asked is answered",
+    "leave it out: prompts that begin alike are remembered",
+)];
+static OF_REASONING: &[Unsupported] = &[
+    Unsupported::new("mode", |json| is_word(json, &["standard"]), "an answer is drawn once", "leave it out"),
+    Unsupported::new(
+        "context",
+        |json| is_word(json, &["auto"]),
+        "a model's template says which thoughts it is shown again",
+        "send those items that it is to be shown",
+    ),
+];
+static OF_TOOLS: &[Unsupported] = &[Unsupported::new(
+    "type",
+    |json| !is_word(json, &["custom"]),
+    "tools are called with JSON",
+    "say a tool of type 'function' with its parameters",
+)];
 
 const LOGPROBS: &str = "message.output_text.logprobs";
 
@@ -48,21 +96,34 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let json = Json::parse(body)?;
     let body = Object::body(&json)?;
     let model = model(&body)?;
-    refuse_unsupported(&body, UNSUPPORTED)?;
+    refuse(&body)?;
     let terms = Terms::read(&body)?;
     let max_tokens = max_tokens(&body, &["max_output_tokens"], 1)?;
     let (mut parameters, named) = sampling(&body, &terms, max_tokens)?;
+    parameters.stop = stops(&body, "stop")?;
     parameters.scores = scores(&body)?;
-    let wish = body.get("text").map(|text| text.object()).transpose()?.and_then(|text| text.get("format"));
-    if let Some(wish) = &wish {
-        parameters.constraint = format(wish, None)?.or(parameters.constraint);
-    }
+    let wish = inside(&body, "text", "format")?.map(|wish| format(&wish, None)).transpose()?.flatten();
+    parameters.constraint = constraint(&body, &terms, wish)?;
     let (tools, calling) = tools(&body)?;
-    let chat = Chat { messages: messages(&body)?, tools, template_arguments: effort(&body)? };
+    let effort = effort(inside(&body, "reasoning", "effort")?.or_else(|| body.get("reasoning_effort")))?;
+    let chat = Chat { messages: messages(&body)?, tools, template_arguments: template_arguments(&body, effort)? };
     let asked = Asked::new(&body, max_tokens, &parameters);
     let jobs = vec![Job::new(Input::Chat(chat), parameters, named)];
     let stream = flag(&body, "stream")?;
     Ok(Call { model, jobs, terms, stream, calling, wants_thoughts: false, teller: Box::new(Responding::new(asked)) })
+}
+
+fn refuse(body: &Object<'_>) -> Result<(), ApiError> {
+    [UNSUPPORTED, TEMPLATES, ENGINES].into_iter().try_for_each(|table| refuse_unsupported(body, table))?;
+    refuse_inside(body.get("text"), OF_TEXT)?;
+    refuse_inside(body.get("reasoning"), OF_REASONING)?;
+    refuse_inside(body.get("prompt_cache_options"), OF_CACHE)?;
+    refuse_in_each(body.get("tools"), TOOLS_MAX, OF_TOOLS)
+}
+
+/// A field of a field.
+fn inside<'a>(body: &Object<'a>, name: &str, inner: &str) -> Result<Option<Field<'a>>, ApiError> {
+    Ok(body.get(name).map(|field| field.object()).transpose()?.and_then(|object| object.get(inner)))
 }
 
 /// Log-probabilities come where they are included, with as many alternatives as are asked for.
@@ -75,20 +136,6 @@ fn scores(body: &Object<'_>) -> Result<u8, ApiError> {
     match (included, alternatives) {
         (false, None | Some(0)) => Ok(0),
         (_, alternatives) => Ok(u8::try_from(alternatives.unwrap_or(0)).unwrap_or(u8::MAX).saturating_add(1)),
-    }
-}
-
-fn effort(body: &Object<'_>) -> Result<Text<{ protocol::request::TEMPLATE_ARGUMENTS_BYTES_MAX }>, ApiError> {
-    match body.get("reasoning") {
-        Some(reasoning) => match reasoning.object()?.get("effort") {
-            Some(effort) => {
-                let arguments =
-                    Json::Object(vec![("reasoning_effort".to_owned(), Json::Text(effort.text()?.to_owned()))]);
-                Text::new(crate::sse::json(&arguments)).map_err(|error| effort.too_long(error))
-            }
-            None => Ok(Text::default()),
-        },
-        None => crate::parameters::template_arguments(body),
     }
 }
 

@@ -191,14 +191,17 @@ impl Guide {
     /// For an answer of so many tokens at most.
     #[must_use]
     pub fn for_tokens(self, tokens: usize) -> Self {
-        let units_max = UNITS_FIRST.saturating_add(UNITS_TOKEN.saturating_mul(tokens as u64));
-        Self { units_max, ..self }
+        Self { units_max: units_max(tokens), ..self }
     }
 
     /// Memory, in bytes, that it may come to take: an estimate from what bounds it.
     pub fn bytes(&self) -> usize {
-        let bytes = STATES_BYTES.saturating_add(UNIT_BYTES.saturating_mul(self.units_max));
-        usize::try_from(bytes).unwrap_or(usize::MAX)
+        bytes(self.units_max)
+    }
+
+    /// The same of any guide for an answer of so many tokens at most.
+    pub fn bytes_for(tokens: usize) -> usize {
+        bytes(units_max(tokens))
     }
 
     pub fn allowed(&mut self) -> Result<Allowed, ConstraintError> {
@@ -263,6 +266,14 @@ impl Guide {
         }
         Err(stuck(&self.matcher.get_error().unwrap_or_else(|| reason.to_string())))
     }
+}
+
+fn units_max(tokens: usize) -> u64 {
+    UNITS_FIRST.saturating_add(UNITS_TOKEN.saturating_mul(tokens as u64))
+}
+
+fn bytes(units_max: u64) -> usize {
+    usize::try_from(STATES_BYTES.saturating_add(UNIT_BYTES.saturating_mul(units_max))).unwrap_or(usize::MAX)
 }
 
 fn stuck(cause: &impl std::fmt::Display) -> ConstraintError {

@@ -158,6 +158,11 @@ impl LanguageModel {
         self.plan.checked().rows_max()
     }
 
+    /// The most that can be judged on any network: as much as a text may keep.
+    pub fn longest_context(&self) -> usize {
+        context(&self.plan, self.own_context())
+    }
+
     pub fn work(&self) -> Work {
         self.work
     }

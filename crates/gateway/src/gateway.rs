@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
+    contexts::Contexts,
     counting::{Counting, Setting},
     credit::Credit,
     directory::Directory,
@@ -120,6 +121,7 @@ impl Gateway {
             workers: Client::new(pace.worker_wait),
             directory,
             vocabularies: Arc::new(vocabularies),
+            contexts: Contexts::default(),
             counting,
             ledger,
             outbox,
@@ -147,9 +149,7 @@ impl Gateway {
         if let Some(booth) = booth {
             tasks.spawn(facilitator::look_after(booth));
         }
-        for are_served in [true, false] {
-            tasks.spawn(keep_vocabularies(Arc::clone(&shared), are_served));
-        }
+        know_models(&mut tasks, &shared);
         let limits = Limits {
             body_bytes: api::limits::INFER_BODY_BYTES_MAX,
             connections: pace.connections,
@@ -236,6 +236,15 @@ async fn keep_fresh(shared: &Shared, ledger: &LedgerClient) {
         was_jailed = is_jailed;
         tokio::time::sleep(shared.pace.poll).await;
         refresh(&shared.directory, ledger).await;
+    }
+}
+
+/// Keeps up with what is to be known of models beside the ledger's list.
+fn know_models(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
+    let kept = Arc::clone(shared);
+    tasks.spawn(async move { kept.contexts.keep(&kept.directory).await });
+    for are_served in [true, false] {
+        tasks.spawn(keep_vocabularies(Arc::clone(shared), are_served));
     }
 }
 

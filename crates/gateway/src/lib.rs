@@ -8,6 +8,7 @@
 mod aside;
 mod bounds;
 mod checks;
+mod contexts;
 mod counter;
 mod counting;
 mod credit;

@@ -8,6 +8,7 @@ use network::{Client, LedgerClient, now_ms};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    contexts::Contexts,
     counting::Counting,
     credit::Credit,
     directory::Directory,
@@ -31,6 +32,8 @@ pub struct Shared {
     pub ledger: LedgerClient,
     pub directory: Arc<Directory>,
     pub vocabularies: Arc<Vocabularies>,
+    /// How long texts may be, as workers tell it.
+    pub contexts: Contexts,
     /// Where prompts are counted.
     pub counting: Arc<Counting>,
     pub outbox: Outbox,

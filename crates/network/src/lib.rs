@@ -10,6 +10,7 @@ mod frames;
 mod holding;
 mod json_rpc;
 mod ledger_client;
+mod machine;
 mod origins;
 mod patient;
 mod places;
@@ -29,5 +30,6 @@ pub use json_rpc::{JsonRpc, RpcError, quantity};
 pub use ledger_client::{
     AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, Progress, ReceiptIds, SHARES_A_PAGE, Sender,
 };
+pub use machine::Memory;
 pub use origins::{OriginError, Origins};
 pub use server::{Encoded, Limits, Noun, Peer, Server, nouns};

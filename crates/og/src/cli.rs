@@ -7,6 +7,7 @@ use worker::Adversary;
 
 mod allocating;
 mod bridging;
+mod capacity;
 mod compiling;
 mod describing;
 mod governing;
@@ -18,6 +19,7 @@ mod staking;
 
 pub use allocating::Allocated;
 pub use bridging::{Bridge, Deploy, Payout, Relayer};
+pub use capacity::Capacity;
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
 pub use governing::{Actions, Governance, Propose, Revoke, Vote, vendor};
@@ -176,6 +178,8 @@ pub struct Devnet {
     /// Threads of each worker's each model; without it, this machine's cores divided among them. No answer depends on it.
     #[arg(long, value_parser = clap::value_parser!(u16).range(THREADS))]
     pub threads: Option<u16>,
+    #[command(flatten)]
+    pub capacity: Capacity,
     /// Receipts that the auditor re-executes, in a million.
     #[arg(long, default_value_t = auditor::RATE_WHOLE)]
     pub audit_rate: u32,
@@ -326,6 +330,8 @@ pub struct NodeStart {
     /// Threads of each model of a worker; without it, this machine's cores divided among its models. No answer depends on it.
     #[arg(long, value_parser = clap::value_parser!(u16).range(THREADS))]
     pub threads: Option<u16>,
+    #[command(flatten)]
+    pub capacity: Capacity,
     /// Address that paid calls reach a gateway by, where it stands behind others: offers name it, instead of what the folder says.
     #[arg(long, value_name = "URL")]
     pub public_url: Option<gateway::PublicUrl>,

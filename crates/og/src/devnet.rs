@@ -20,7 +20,9 @@ use tokio::{
 
 use crate::{
     base::{self, Base},
-    bridge, cli, genesis,
+    bridge,
+    cli::{self, Capacity},
+    genesis,
     home::{Home, Network, NodeEntry},
     keys,
     node::{self, Overrides, Running},
@@ -117,16 +119,15 @@ impl Nodes {
             return Self::spawn(home, network, options);
         }
         let mut running = Vec::new();
-        let threads = threads(home, network, options)?;
+        let (threads, capacity) = (threads(home, network, options)?, capacity(home, network, options)?);
         for roles in ORDER {
             let mut starting = JoinSet::new();
             for entry in network.nodes.iter().filter(|entry| roles.contains(&entry.role.as_str())) {
                 let (home, network, name) = (home.clone(), network.clone(), entry.name.clone());
                 let adversary = adversary(&network, entry, options);
                 let any_payer = options.paid_calls.any_payer;
-                let faucet = has_faucet(&home, entry);
-                let overrides =
-                    Overrides { adversary, threads: Some(threads), any_payer, faucet, ..Overrides::default() };
+                let (faucet, threads) = (has_faucet(&home, entry), Some(threads));
+                let overrides = Overrides { adversary, threads, capacity, any_payer, faucet, ..Overrides::default() };
                 starting.spawn(async move { node::start(&home, &network, &name, overrides).await });
             }
             while let Some(started) = starting.join_next().await {
@@ -139,7 +140,7 @@ impl Nodes {
     fn spawn(home: &Home, network: &Network, options: &cli::Devnet) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut keepers = JoinSet::new();
-        let threads = threads(home, network, options)?;
+        let (threads, capacity) = (threads(home, network, options)?, capacity(home, network, options)?);
         for entry in &network.nodes {
             let child = ChildNode {
                 program: program.clone(),
@@ -148,6 +149,7 @@ impl Nodes {
                 name: entry.name.clone(),
                 adversary: adversary(network, entry, options).map(|adversary| adversary.to_string()),
                 threads,
+                capacity: (entry.role == "worker").then_some(capacity),
                 any_payer: options.paid_calls.any_payer,
                 faucet: has_faucet(home, entry),
             };
@@ -197,6 +199,13 @@ fn threads(home: &Home, network: &Network, options: &cli::Devnet) -> Result<usiz
     Ok(said.unwrap_or_else(|| node::threads(network.urls("worker").len(), models)))
 }
 
+/// What its workers serve at a time, all of them on this machine.
+fn capacity(home: &Home, network: &Network, options: &cli::Devnet) -> Result<Capacity> {
+    let (workers, models) = (network.urls("worker").len(), home.genesis(network)?.models.len());
+    let cache_memory = Some(worker::cache_bytes(options.capacity.cache_memory, workers, models)?);
+    Ok(Capacity { cache_memory, ..options.capacity })
+}
+
 /// The last worker misbehaves when told so, also in a network that exists.
 fn adversary(network: &Network, entry: &NodeEntry, options: &cli::Devnet) -> Option<worker::Adversary> {
     let last = network.nodes.iter().rfind(|node| node.role == "worker");
@@ -216,6 +225,8 @@ struct ChildNode {
     name: String,
     adversary: Option<String>,
     threads: usize,
+    /// Of a worker.
+    capacity: Option<Capacity>,
     any_payer: bool,
     faucet: bool,
 }
@@ -240,6 +251,12 @@ impl ChildNode {
         let mut command = Command::new(&self.program);
         command.args(["node", "start", "--join"]).arg(&self.network_file).args(["--name", &self.name, "--attached"]);
         command.args(["--threads", &self.threads.to_string()]);
+        if let Some(bytes) = self.capacity.and_then(|capacity| capacity.cache_memory) {
+            command.args(["--cache-memory", &bytes.to_string()]);
+        }
+        if let Some(places) = self.capacity.and_then(|capacity| capacity.places) {
+            command.args(["--places", &places.to_string()]);
+        }
         if let Some(adversary) = &self.adversary {
             command.args(["--adversary", adversary]);
         }

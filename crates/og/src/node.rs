@@ -10,6 +10,7 @@ use validator::Validator;
 use worker::{Adversary, Lifetime, Worker};
 
 use crate::{
+    cli::Capacity,
     faucet,
     genesis::MODELS,
     home::{Home, Network, NodeEntry, network_key, unhex},
@@ -59,6 +60,8 @@ pub struct Overrides {
     pub adversary: Option<Adversary>,
     /// Threads of each of a worker's models; without them, those that this machine has for it.
     pub threads: Option<usize>,
+    /// How much of it a worker serves at a time.
+    pub capacity: Capacity,
     /// Where callers reach a gateway that takes payments.
     pub public_url: Option<PublicUrl>,
     /// Such a gateway takes them from anybody.
@@ -100,7 +103,9 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
         "worker" => {
             let config = worker_config(home, network, &entry, &directory, secrets)?;
             let threads = overrides.threads.unwrap_or_else(|| threads(1, config.models.len()));
-            let config = worker::Config { adversary, threads, ..config };
+            let places = overrides.capacity.places.map_or(config.places, usize::from);
+            let cache_bytes = overrides.capacity.cache_memory;
+            let config = worker::Config { adversary, threads, places, cache_bytes, ..config };
             Running::Worker(Worker::start(config).await.with_context(context)?)
         }
         "gateway" => {
@@ -185,6 +190,7 @@ fn worker_config(
         places: PLACES.max(2 * models.len()),
         wanted: Some(serving::watch(home, &entry.name, models.clone())),
         models,
+        cache_bytes: None,
         threads: 1,
         float: float_program()?,
         prompter: prompter_program()?,

@@ -268,6 +268,10 @@ fn who_takes_no_payments_is_told_why(devnet: &Devnet, operator: &Operator) {
     let joined = operator.dir().join("network.json");
     let start = ["node", "start", "--join", joined.to_str().unwrap(), "--name", "spare", "--origins", "any"];
     refused(&start, &["spare has the role worker", "gateways and validators answer browsers' pages"]);
+    let start = ["node", "start", "--join", joined.to_str().unwrap(), "--name", "my-gateway", "--places", "4"];
+    refused(&start, &["my-gateway has the role gateway", "a worker has places, and memory for texts"]);
+    let start = ["node", "start", "--join", joined.to_str().unwrap(), "--name", "spare", "--cache-memory", "900TiB"];
+    refused(&start, &["bytes of memory that this machine has", "hint: --cache-memory"]);
     refused(&payments("gateway", "ledger", &[]), &["another folder says how it is paid", "hint: --dir"]);
     refused(&payments("my-gateway", "solana:1", &[]), &["\"solana:1\" is no chain", "hint: base, base-sepolia"]);
     refused(&payments("my-gateway", "eip155:1", &[]), &["no token of eip155:1 is known here", "hint: --chain"]);

@@ -31,6 +31,8 @@ pub struct Config {
     pub wanted: Option<watch::Receiver<Vec<Digest>>>,
     /// Jobs that run at the same time.
     pub places: usize,
+    /// Bytes for the keys and values of each language model's texts; without it, a share of this machine's memory.
+    pub cache_bytes: Option<u64>,
     /// Threads that each model runs on; no answer depends on it.
     pub threads: usize,
     /// How long an opening is kept.
@@ -59,6 +61,10 @@ pub enum WorkerError {
     Float(#[from] float::RuntimeError),
     #[error(transparent)]
     Prompting(#[from] PromptingError),
+    #[error(
+        "the texts of {all} models, {said} bytes for each, would have more than the {total} bytes of memory that this machine has; hint: --cache-memory with less, as in 512MiB"
+    )]
+    TooMuchMemory { said: u64, all: u64, total: u64 },
     #[error("the start of a model was interrupted")]
     Interrupted,
     #[error("the list of models is too long: {0}; hint: start another worker")]

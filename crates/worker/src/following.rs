@@ -96,7 +96,7 @@ impl Follower {
             if self.desk.models.get(root).is_some() {
                 continue;
             }
-            match load(&self.models, *root, &self.config).await {
+            match load(&self.models, *root, &self.config, wanted.len()).await {
                 Ok(served) => {
                     self.desk.take_up(*root, served);
                     tracing::info!(model = %root, "served");

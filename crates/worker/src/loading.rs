@@ -12,6 +12,7 @@ use hub::{Models, ModelsError};
 use crate::{
     compiling::Compiling,
     config::{Config, WorkerError},
+    memory,
     prompting::{self, Prompting, PromptingError},
     served::Served,
 };
@@ -23,7 +24,7 @@ const READINGS: usize = 4;
 pub(crate) async fn load_all(models: &Models, config: &Config) -> Result<BTreeMap<Digest, Served>, WorkerError> {
     let (mut served, mut unread) = (BTreeMap::new(), None);
     for root in &config.models {
-        match load(models, *root, config).await {
+        match load(models, *root, config, config.models.len()).await {
             Ok(loaded) => {
                 served.insert(*root, loaded);
             }
@@ -40,12 +41,12 @@ pub(crate) async fn load_all(models: &Models, config: &Config) -> Result<BTreeMa
     }
 }
 
-/// A model, ready to be served.
-pub(crate) async fn load(models: &Models, root: Digest, config: &Config) -> Result<Served, WorkerError> {
+/// A model, ready to be served as one of so many.
+pub(crate) async fn load(models: &Models, root: Digest, config: &Config, all: usize) -> Result<Served, WorkerError> {
     probe(models, root, config).await?;
     let model = brought(|| models.get(root)).await?;
     tell_context(&model);
-    serve(model, config).await
+    serve(model, config, all).await
 }
 
 /// Says where the network's rules leave less of a model than it was made for.
@@ -54,28 +55,42 @@ fn tell_context(model: &Model) {
     let (context, own, root) = (language.context(), language.own_context(), model.root());
     if context <= 1 {
         tracing::error!(model = %root, "no answer of this model can be judged on this network: all are refused");
+    } else if context < language.longest_context() {
+        tracing::warn!(model = %root, context, own, "longer texts of this model cannot be judged on this network; hint: one with a longer challenge window judges longer ones (og devnet --challenge-window)");
     } else if context < own {
-        tracing::warn!(model = %root, context, own, "longer texts of this model cannot be judged on this network");
+        tracing::warn!(model = %root, context, own, "longer texts of this model take more memory than any network has them judged with");
+    }
+}
+
+/// Says what memory the texts of a model have here, and where that is less than the longest of them needs.
+fn tell_memory(root: Digest, server: &Server) {
+    let (limits, context) = (server.limits(), server.context());
+    let (texts, cache_bytes) = (limits.texts, limits.memory_bytes);
+    tracing::info!(model = %root, texts, cache_bytes, context, "texts have so much memory for their keys and values");
+    if server.model().as_language().is_some_and(|language| context < language.context()) {
+        tracing::warn!(model = %root, context, cache_bytes, "longer texts of this model have no room here; hint: --cache-memory gives more");
     }
 }
 
 /// Starts what runs a model: the server of a language model, with as many places as the worker has, and who makes its prompts; or a float
 /// runtime.
-async fn serve(model: Arc<Model>, config: &Config) -> Result<Served, WorkerError> {
+async fn serve(model: Arc<Model>, config: &Config, all: usize) -> Result<Served, WorkerError> {
     if let Some(file) = model.as_float().cloned() {
         let (program, limits) = (config.float.clone(), FloatLimits::of(file.len()));
         let starting = tokio::task::spawn_blocking(move || Runtime::start(program, file, limits));
         let started = starting.await.map_err(|_| WorkerError::Interrupted)??;
         return Ok(Served::Float(Arc::new(started)));
     }
-    if model.as_language().is_none() {
-        return Ok(Served::Tensors(model));
-    }
+    let Some(language) = model.as_language() else { return Ok(Served::Tensors(model)) };
     let places = config.places.max(1);
-    let limits = engine::serve::Limits { texts: places, waiting: places, ..Default::default() };
+    let memory_bytes = memory::for_texts(language, places, config.cache_bytes, all)?;
+    let limits = engine::serve::Limits { texts: places, waiting: places, memory_bytes, ..Default::default() };
     let start = || Prompting::start(config.prompter.clone(), Arc::clone(&model));
     let prompting = with_patience(start).await?;
-    Ok(Served::Language(Arc::new(Server::start(model, limits)?), prompting, Compiling::default()))
+    let root = model.root();
+    let server = Server::start(model, limits)?;
+    tell_memory(root, &server);
+    Ok(Served::Language(Arc::new(server), prompting, Compiling::default()))
 }
 
 /// Starts again what had too little of this machine, a few times.

@@ -58,9 +58,17 @@ impl Served {
     pub fn status(&self) -> Value {
         match self {
             Self::Language(server, ..) => {
-                let (counts, model) = (server.counts(), server.model());
-                let context = model.as_language().map(LanguageModel::context);
-                json!({ "threads": model.threads(), "context": context, "rows": counts.rows, "tokens": counts.tokens })
+                let (counts, limits, model) = (server.counts(), server.limits(), server.model());
+                json!({
+                    "threads": model.threads(),
+                    "context": server.context(),
+                    "own_context": model.as_language().map(LanguageModel::own_context),
+                    "cache_bytes": limits.memory_bytes,
+                    "cache_promised_bytes": counts.reserved_bytes,
+                    "cache_remembered_bytes": counts.prefix_bytes,
+                    "rows": counts.rows,
+                    "tokens": counts.tokens,
+                })
             }
             Self::Tensors(model) => json!({ "threads": model.threads() }),
             Self::Float(_) => json!({}),

@@ -35,6 +35,7 @@ use crate::{
     jobs::{Desk, MEMORY_MS, WAITING_MAX},
     lifetime::Lifetime,
     loading::load_all,
+    memory::cache_bytes,
     openings::{open, turnstile},
     registry::Registry,
     served::Serving,
@@ -56,6 +57,8 @@ impl Worker {
     /// Loads its models, waits until the ledger knows the worker's key, then takes jobs.
     pub async fn start(config: Config) -> Result<Self, WorkerError> {
         try_listen(config.listen)?;
+        // Before anything is fetched.
+        cache_bytes(config.cache_bytes, 1, config.models.len())?;
         let client = Client::default();
         let ledger = LedgerClient::new(client.clone(), &config.validators);
         let evidence = Evidence::open(&config.directory.join("evidence.redb"), config.sealer.clone())?;
@@ -169,6 +172,7 @@ async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
         "key": desk.key.public_key().to_string(),
         "chain_id": desk.chain_id,
         "receipts": chain.sequence,
+        "places": desk.places.all(),
         "free_places": desk.places.free(),
         "waiting": WAITING_MAX.saturating_sub(desk.waiting.free()),
         "models": Value::Object(desk.models.all().iter().map(|(root, served)| (root.to_string(), served.status())).collect()),

@@ -100,6 +100,10 @@ impl Shares {
         self.is_free_for(&state, model).then(|| self.give(&mut state, *model))
     }
 
+    pub fn all(&self) -> usize {
+        self.places
+    }
+
     pub fn free(&self) -> usize {
         self.places.saturating_sub(self.state().taken())
     }

@@ -440,6 +440,38 @@ async fn a_model_runs_on_as_many_threads_as_the_worker_is_told() {
     assert_eq!(threads, [2, 2, 2]);
 }
 
+#[tokio::test]
+async fn texts_have_the_memory_and_the_places_that_the_worker_is_told() {
+    let stage = Stage::with(|config| {
+        config.cache_bytes = Some(512 << 20);
+        config.places = 3;
+    })
+    .await;
+    let status = stage.status().await;
+    assert_eq!((status["places"].as_u64(), status["free_places"].as_u64()), (Some(3), Some(3)));
+    let languages = |status: &serde_json::Value| -> Vec<serde_json::Value> {
+        let models = status["models"].as_object().unwrap().values();
+        models.filter(|model| model["cache_bytes"].is_u64()).cloned().collect()
+    };
+    let told = languages(&status);
+    assert_eq!((told.len(), told[0]["cache_bytes"].as_u64()), (1, Some(512 << 20)), "{status}");
+    assert_eq!(told[0]["context"], told[0]["own_context"]);
+    stage.ask(chat(4)).await.done();
+    // No page of any text has room.
+    let stage = Stage::with(|config| config.cache_bytes = Some(1)).await;
+    assert_eq!(languages(&stage.status().await)[0]["context"], 0);
+    says(&stage.ask(chat(4)).await.failed(), Failure::ContextTooLong, "bytes of memory");
+}
+
+#[tokio::test]
+async fn more_memory_for_texts_than_the_machine_has_keeps_the_worker_from_starting() {
+    let validator = stage::Validator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = worker::Config { cache_bytes: Some(u64::MAX), ..stage::config(&validator, &folder) };
+    let refused = Worker::start(config).await.err().unwrap();
+    assert!(matches!(refused, WorkerError::TooMuchMemory { .. }), "{refused}");
+}
+
 fn regex(pattern: &str) -> Constraint {
     Constraint::Regex(Text::new(pattern).unwrap())
 }

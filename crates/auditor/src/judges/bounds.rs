@@ -61,8 +61,8 @@ impl Bounds {
     /// A process has its place's share of the machine: long texts of large models take more memory than programs may. A
     /// receipt may take half of the time that the validators have, which is twice what the largest takes whoever is fast enough.
     pub fn of(windows: Windows) -> Self {
-        let (cores, memory) =
-            (std::thread::available_parallelism().map_or(1, usize::from), machine_bytes().unwrap_or(0));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let memory = network::Memory::of_machine().map_or(0, |memory| memory.total);
         let by_memory = usize::try_from(memory / MEMORY_BYTES).unwrap_or(usize::MAX);
         let places = cores.min(by_memory).clamp(PLACES_LEAST, PLACES_MOST);
         let millis = windows.judging.as_millis().max(1);
@@ -80,12 +80,6 @@ impl Bounds {
             work_rate: if windows.work_max == u64::MAX { 0 } else { work_rate },
         }
     }
-}
-
-fn machine_bytes() -> Option<u64> {
-    let facts = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let total = facts.lines().find_map(|line| line.strip_prefix("MemTotal:")?.strip_suffix("kB"))?;
-    total.trim().parse::<u64>().ok()?.checked_mul(1 << 10)
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use protocol::Parameters;
 pub use stream::{Event, Stream};
 
 use crate::{
+    guide::Guide,
     language::{LanguageModel, RunError},
     model::Model,
 };
@@ -161,6 +162,16 @@ impl Server {
         Ok(stream)
     }
 
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Tokens of the longest text that is taken: what can be judged, as far as there is memory for it.
+    pub fn context(&self) -> usize {
+        let Some(language) = self.model.as_language() else { return 0 };
+        language.plan().positions_within(self.limits.memory_bytes, language.context())
+    }
+
     pub fn counts(&self) -> Counts {
         self.desk.counts()
     }
@@ -206,6 +217,12 @@ fn embedding_ticket(
     let needed = needed(language, prompt.len(), 0, limits)?;
     let (outbox, stream) = channel(limits.tokens_ahead, Arc::clone(desk.bell()));
     Ok((Ticket { prompt, wanted: Wanted::Embedding, needed, outbox }, stream))
+}
+
+/// Bytes of memory that so many texts can need at most, each as long as it may be and with a form to keep.
+pub fn bytes_of_texts(language: &LanguageModel, texts: usize) -> usize {
+    let context = language.context();
+    language.plan().lane_bytes(context).saturating_add(Guide::bytes_for(context)).saturating_mul(texts)
 }
 
 /// Memory of a text of so many tokens, and of its guide; one that could never have it is refused.

@@ -34,9 +34,18 @@ struct Listed {
     served: bool,
     /// Whether its publisher offers it no more, as far as that is read here.
     retired: bool,
+    /// Tokens of prompt and answer together: as many as can be judged on this network and a worker takes, and as many as the model was made
+    /// for. Absent where no worker has told it.
+    context: Option<u64>,
+    own_context: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
     /// What it costs here; absent where it costs nothing.
     price: Option<Asked>,
 }
+
+/// Said of a model whose context is cut here.
+const SHORT: &str = "its longest texts cannot be judged on this network, or have no room at its workers; a network with a longer challenge window judges longer ones (og devnet --challenge-window)";
 
 /// A price in base units of OPG, or in billionths of a billionth of a dollar.
 #[derive(Serialize)]
@@ -50,12 +59,16 @@ struct Asked {
 impl Listed {
     fn new(shared: &Shared, view: &View, model: &ModelRecord) -> Self {
         let desk = shared.desk.as_deref();
+        let length = shared.contexts.of(&model.root);
         let price = desk.map(|desk| desk.price(&model.root, &model.name)).filter(|price| !price.is_free());
         Self {
             card: ModelCard::from(model),
             named: view.named(&model.name).is_some_and(|named| named.root == model.root),
             served: view.is_served(&model.root),
             retired: desk.is_some_and(|desk| desk.published.is_retired(&model.root)),
+            context: length.map(|length| length.here),
+            own_context: length.map(|length| length.own),
+            hint: length.filter(|length| length.here < length.own).map(|_| SHORT),
             price: price.as_ref().map(Asked::from),
         }
     }

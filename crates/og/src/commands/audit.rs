@@ -10,7 +10,7 @@ use protocol::{Bundle, Opening, Receipt, Role, WrittenBundle};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
-use super::{receipt, show};
+use super::{context, receipt, show};
 use crate::{cli, cli::Common, keys, node, remote::Remote, screen::complain};
 
 /// Exit code of what came to nothing: "different" has another.
@@ -121,18 +121,10 @@ async fn ask_worker(remote: &Remote, claimed: &Receipt, named: Option<&str>) -> 
     Ok(fetch_opening(&remote.client, endpoint, network.chain_id, claimed.id(), &secrets.key).await?)
 }
 
-/// What the rules of the receipt's network let be judged: a longer text is no answer there. Nothing is too much where the folder
-/// holds another network, or none.
-fn work_max(remote: &Remote, chain_id: u64) -> u64 {
-    let network = remote.network().ok().filter(|network| network.chain_id == chain_id);
-    let genesis = network.and_then(|network| remote.home.genesis(&network).ok());
-    genesis.map_or(u64::MAX, |genesis| genesis.rules.work_max())
-}
-
 async fn model(remote: &Remote, claimed: &Receipt, threads: usize) -> Result<Arc<Model>> {
     let hubs = remote.network().map(|network| network.urls("hub")).unwrap_or_default();
     let shelf = Shelf::open(&remote.home.folder().join("models"))?.with_threads(threads);
-    let shelf = shelf.with_work_max(work_max(remote, claimed.chain_id));
+    let shelf = shelf.with_work_max(context::work_max(remote, Some(claimed.chain_id)));
     if shelf.get(&claimed.model).is_none() {
         // The models that this program brings need no hub.
         for (_, artefact) in crate::genesis::MODELS {

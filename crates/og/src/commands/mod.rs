@@ -5,6 +5,7 @@ mod audit;
 mod bridge;
 mod claim;
 mod compile;
+mod context;
 mod deploy;
 mod describe;
 pub mod facilitator;

@@ -11,7 +11,7 @@ use protocol::{Action, Digest, Text, transaction::PublishModel};
 use serde_json::{Value, json};
 
 use super::{
-    compile,
+    compile, context,
     module::{self, Caller},
     refused::Refused,
     shares, show, terms,
@@ -32,7 +32,7 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Model) -> Resul
     match command {
         cli::Model::List => list(remote, common).await,
         cli::Model::Show { model } => show_model(remote, common, &model).await,
-        cli::Model::Compile(options) => compile::run(common, &options),
+        cli::Model::Compile(options) => compile::run(remote, common, &options),
         cli::Model::Publish(said) => publish(remote, common, &said).await,
         cli::Model::Price(said) => price(remote, common, &said).await,
         cli::Model::Retire(said) => retire(remote, common, &said).await,
@@ -125,6 +125,12 @@ async fn show_model(remote: &Remote, common: &Common, wanted: &str) -> Result<()
     let line = |name: &str| row(&[(name, 10), (found[name].as_str().unwrap_or("-"), 0)]);
     let mut lines = ["id", "root", "kind"].map(line).to_vec();
     lines.push(row(&[("state", 10), (state(&found), 0)]));
+    if let (Some(here), Some(own)) = (found["context"].as_u64(), found["own_context"].as_u64()) {
+        lines.push(row(&[("context", 10), (&format!("{here} tokens of {own}"), 0)]));
+    }
+    if let Some(hint) = found["hint"].as_str() {
+        tell(&format!("hint: {hint}"));
+    }
     if let Ok(model) = told {
         found["terms"] = terms::told(&model);
         lines.extend(terms::lines(&model));
@@ -142,6 +148,7 @@ async fn publish(remote: &Remote, common: &Common, said: &cli::Publish) -> Resul
     let bytes = storage::read_file(&said.artefact, ARTEFACT_BYTES_MAX)?;
     let model = Model::load(bytes.clone())
         .with_context(|| format!("{} is no artefact; hint: og model compile makes one", said.artefact.display()))?;
+    let model = model.within(context::work_max(remote, None));
     let (root, float_manifest) = (model.root(), model.float_manifest());
     let name = said.name.as_deref().unwrap_or(&model.card().name);
     let publication = publication(remote, said, &root, name).await?;
@@ -169,12 +176,13 @@ async fn publish(remote: &Remote, common: &Common, said: &cli::Publish) -> Resul
         }
     };
     let parts = shares::read(remote).await.ok();
-    let said = json!({
+    let mut said = json!({
         "root": root.to_string(),
         "name": name,
         "transaction": transaction,
         "shares": parts.as_ref().map(shares::told),
     });
+    context::tell_of(&model, &mut said);
     show(common, &said, |_| vec![row(&[(name, 20), (&root.to_string(), 64)])]);
     if let Some(parts) = parts {
         tell(&format!("of what callers pay: {}", shares::written(&parts)));

@@ -14,7 +14,7 @@ use tokio::{
 use super::{describe, join, model, paid, show};
 use crate::{
     amount::opg,
-    cli::{Common, Node, NodeServe, NodeStart},
+    cli::{Capacity, Common, Node, NodeServe, NodeStart},
     devnet,
     home::{Home, Network},
     keys,
@@ -56,6 +56,10 @@ async fn start(options: NodeStart) -> Result<()> {
     if options.faucet && entry.role != "gateway" {
         bail!("{} has the role {}; a devnet's gateway has its faucet", entry.name, entry.role);
     }
+    let Capacity { cache_memory, places } = options.capacity;
+    if (cache_memory.is_some() || places.is_some()) && entry.role != "worker" {
+        bail!("{} has the role {}; a worker has places, and memory for texts", entry.name, entry.role);
+    }
     if options.origins.is_some() && !["gateway", "validator"].contains(&entry.role.as_str()) {
         bail!("{} has the role {}; gateways and validators answer browsers' pages", entry.name, entry.role);
     }
@@ -65,6 +69,7 @@ async fn start(options: NodeStart) -> Result<()> {
         sync: options.sync,
         adversary: options.adversary,
         threads: options.threads.map(usize::from),
+        capacity: options.capacity,
         public_url: options.public_url,
         any_payer: options.any_payer,
         faucet: options.faucet,

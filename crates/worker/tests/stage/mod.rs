@@ -263,6 +263,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir) -> Config {
         models,
         wanted: None,
         places: 1,
+        cache_bytes: None,
         threads: 1,
         work_max: u64::MAX,
         float: float_program(),

@@ -16,12 +16,15 @@ use anyhow::{Context as _, Result, bail};
 use engine::Model;
 use serde_json::{Value, json};
 
-use super::show;
-use crate::cli::{CacheChoice, Common, ModelCompile};
+use super::{context, show};
+use crate::{
+    cli::{CacheChoice, Common, ModelCompile},
+    remote::Remote,
+};
 
 const FILE_BYTES_MAX: u64 = 4 << 30;
 
-pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
+pub fn run(remote: &Remote, common: &Common, options: &ModelCompile) -> Result<()> {
     let name = match &options.name {
         Some(name) => name.clone(),
         None => split::of_model(&stem(&options.source)?).to_owned(),
@@ -78,6 +81,8 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
     }
     let beside = options.out.with_extension("card.json");
     storage::write_file(&beside, format!("{said:#}\n").as_bytes())?;
+    // What the folder's network makes of it is no part of the card: the same files give the same bytes.
+    context::tell_of(&model.within(context::work_max(remote, None)), &mut said);
     show(common, &said, |said| {
         let fields = said.as_object().into_iter().flatten();
         fields.map(|(key, value)| format!("{key:<21} {}", value.to_string().trim_matches('"'))).collect()
