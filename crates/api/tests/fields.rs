@@ -31,8 +31,8 @@ fn rows() -> Vec<Row> {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [field, example, cells @ ..] = &cells[..] else { panic!("{line}") };
         let code = |cell: &'static str| cell.strip_prefix('`').unwrap().strip_suffix('`').unwrap();
-        let example = serde_json::from_str(&format!("{{{}}}", code(*example))).expect(line);
-        Row { field: code(*field), example, cells: cells.to_vec() }
+        let example = serde_json::from_str(&format!("{{{}}}", code(example))).expect(line);
+        Row { field: code(field), example, cells: cells.to_vec() }
     };
     lines.map(read).collect()
 }

@@ -130,8 +130,8 @@ impl World {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::ToBase(from, to, amount) => self.to_base(from, to, u128::from(amount) * OPG / 7),
-            Step::ToLedger(from, to, amount) => self.to_ledger(from, to, u128::from(amount) * OPG / 7),
+            Step::ToBase(from, to, amount) => self.send_to_base(from, to, u128::from(amount) * OPG / 7),
+            Step::ToLedger(from, to, amount) => self.send_to_ledger(from, to, u128::from(amount) * OPG / 7),
             Step::See(silent) => self.see(silent),
             Step::Close => self.close(),
             Step::Carry(which) => self.carry(which),
@@ -156,7 +156,7 @@ impl World {
         self.block(vec![transaction.sign(&key(validator)).encode()]).outcomes[0].result.clone()
     }
 
-    fn to_base(&mut self, from: u32, to: u32, amount: u128) {
+    fn send_to_base(&mut self, from: u32, to: u32, amount: u128) {
         let Call { to, data } = relayer::send_to_base(&holder(to));
         let account = self.ledger.evm().world.account(&account(from)).unwrap();
         let unsigned = TxEip1559 {
@@ -222,7 +222,7 @@ impl World {
     }
 
     /// Fails where the holder has less.
-    fn to_ledger(&mut self, from: u32, to: u8, amount: u128) {
+    fn send_to_ledger(&mut self, from: u32, to: u8, amount: u128) {
         let to = match to {
             0 => Beneficiary::Key(public(BOB)),
             1 => Beneficiary::Wallet(holder(from)),
