@@ -15,7 +15,7 @@ use crate::{
     sse::Events,
     terms::Terms,
     thoughts::Thinking,
-    tools::{Calling, Family},
+    tools::{Calling, Choice, Family},
 };
 
 /// Everything that a body asks for.
@@ -43,6 +43,8 @@ pub struct Job {
     pub draw: u64,
     /// The answer begins with its prompt.
     pub echo: bool,
+    /// What it may be is decided from its first token on, so that there are no thoughts before it. Known once it is bound.
+    pub is_bound: bool,
 }
 
 /// What all parts of one answer say.
@@ -100,7 +102,7 @@ impl std::fmt::Debug for Call {
 
 impl Job {
     pub fn new(input: Input, parameters: Parameters, named: Named) -> Self {
-        Self { input, parameters, named, draw: 0, echo: false }
+        Self { input, parameters, named, draw: 0, echo: false, is_bound: false }
     }
 
     /// The parameters that the request will carry.
@@ -143,6 +145,10 @@ impl Call {
 
     /// Binds answers to what tools and their choice allow, in the words of the model's own template.
     pub fn bind(&mut self, family: &Family) -> Result<(), ApiError> {
+        let must_call = self.calling.as_ref().is_some_and(|calling| calling.choice != Choice::Auto);
+        for job in &mut self.jobs {
+            job.is_bound = must_call || job.parameters.constraint.is_some();
+        }
         let Some(calling) = &self.calling else { return Ok(()) };
         for job in &mut self.jobs {
             let answer = job.parameters.constraint.take();

@@ -15,6 +15,8 @@ use rpc::SubmitError;
 const REPLACEMENT: u128 = 110;
 /// Most that one transaction may push out of a full pool.
 const PUSHED_OUT_MAX: usize = 64;
+/// Most of one sender that come behind one that may find no gas.
+const UNSURE_MAX: usize = 16;
 /// No transaction uses less gas.
 const GAS_LEAST: u64 = 21_000;
 
@@ -315,15 +317,19 @@ impl Pool {
     /// What a block on this state could hold, best paid first, each sender's in order. What is `promised` to blocks that are
     /// not executed yet counts as done and is not given again.
     ///
-    /// What finds no gas at execution stays, and its sender's later ones with it, none of which then pays for its place. So they come
-    /// with it only where it surely has its gas: by what all before it reserve, not by what they use.
+    /// What finds no gas at execution stays, and its sender's later ones with it, none of which then pays for its place. So where it is not
+    /// sure of its gas (by what all before it reserve, not by what they use) they come behind everybody else's, and few of them.
     pub fn ready(&self, nonce_of: impl Fn(&Address) -> u64, room: Room, promised: &Promised) -> Vec<Arc<Transaction>> {
         let mut heads = BinaryHeap::new();
         for sender in self.senders.keys() {
             heads.extend(self.head(sender, nonce_of(sender), room.base_fee));
         }
+        let (mut behind, mut unsure) = (BinaryHeap::new(), HashMap::<Address, usize>::new());
         let (mut ready, mut left, mut reserved) = (Vec::new(), room, 0_u64);
-        while let Some(head) = heads.pop() {
+        let next = |heads: &mut BinaryHeap<Head>, behind: &mut BinaryHeap<Head>| {
+            heads.pop().map(|head| (head, true)).or_else(|| behind.pop().map(|head| (head, false)))
+        };
+        while let Some((head, is_followed)) = next(&mut heads, &mut behind) {
             let Some(entry) = self.senders.get(&head.sender).and_then(|queue| queue.entries.get(&head.nonce)) else {
                 continue;
             };
@@ -340,10 +346,16 @@ impl Pool {
             if left.transactions == 0 || left.gas < GAS_LEAST {
                 break;
             }
-            if !is_sure {
+            let after = self.head(&head.sender, head.nonce.saturating_add(1), room.base_fee);
+            if is_sure && is_followed {
+                heads.extend(after);
                 continue;
             }
-            heads.extend(self.head(&head.sender, head.nonce.saturating_add(1), room.base_fee));
+            let count = unsure.entry(head.sender).or_default();
+            if *count < UNSURE_MAX {
+                *count = count.saturating_add(1);
+                behind.extend(after);
+            }
         }
         ready
     }

@@ -220,23 +220,25 @@ fn gas_that_is_only_reserved_keeps_nobody_out_of_a_block() {
 }
 
 #[test]
-fn what_may_find_no_gas_brings_nothing_behind_it() {
-    const GAS: u64 = 30_000_000;
+fn what_follows_what_may_find_no_gas_keeps_nobody_out() {
     let mut live = live(PoolLimits::default());
-    let burner = limited(1, 0, 9, 50_000);
+    let burner = limited(1, 0, 2, 50_000);
     // It reserves nearly all of the block, and what its sender has behind it is worth nothing without it.
-    let greedy = limited(2, 0, 8, GAS - 30_000);
-    live.admit(&burner).unwrap();
-    live.admit(&greedy).unwrap();
-    (1..1_000).for_each(|nonce| _ = live.admit(&payment(2, nonce, 7)).unwrap());
+    let greedy = limited(2, 0, 1, 79_000);
+    let behind: Vec<_> = (1..9).map(|nonce| payment(2, nonce, 1)).collect();
     let modest = [payment(3, 0, 1), payment(3, 1, 1)];
-    modest.iter().for_each(|one| _ = live.admit(one).unwrap());
-    let room = Room { base_fee: 1, gas: GAS, transactions: 1_428, bytes: usize::MAX };
-    assert_eq!(ready(&live, room, &[]), hashes(&[burner.clone(), greedy.clone(), modest[0].clone()]));
-    // Nor in the next block, before it is known whether it found its gas.
-    assert_eq!(ready(&live, room, &[burner, greedy.clone()]), hashes(&modest));
+    let all = [&burner, &greedy].into_iter().chain(&behind).chain(&modest);
+    all.for_each(|one| _ = live.admit(one).unwrap());
+    let room = Room { gas: 100_000, ..WIDE };
+    let last = [burner.clone(), greedy.clone(), modest[0].clone(), behind[0].clone()];
+    assert_eq!(ready(&live, room, &[]), hashes(&last), "behind everybody else's first ones");
+    // So in the next block, before it is known whether it found its gas.
+    let [first, second] = modest;
+    let after = [first, second, behind[0].clone(), behind[1].clone()];
+    assert_eq!(ready(&live, room, &[burner.clone(), greedy.clone()]), hashes(&after));
     // Alone it surely finds it.
-    assert_eq!(ready(&live, room, std::slice::from_ref(&greedy)).len(), 1_002);
+    let first = [burner, behind[0].clone(), behind[1].clone(), behind[2].clone()];
+    assert_eq!(ready(&live, room, std::slice::from_ref(&greedy)), hashes(&first));
 }
 
 #[test]

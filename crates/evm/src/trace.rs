@@ -132,11 +132,13 @@ fn traced(
     context: Option<TransactionContext>,
     bounds: &Bounds<'_>,
 ) -> Result<GethTrace, TraceError> {
+    let has_stacks = !options.config.disable_stack.unwrap_or_default();
     let inspector = DebugInspector::new(options).map_err(|error| TraceError::Tracer(error.to_string()))?;
     let mut inspector = limited(inspector)?;
     let (mut before, block) = (prepared.overlay.clone(), prepared.block.clone());
     let transaction = prepared.transaction.clone();
     let keeps_steps = matches!(inspector, DebugInspector::Default(..) | DebugInspector::Erc7562Tracer(..));
+    let copies_stacks = keeps_steps && (has_stacks || !matches!(inspector, DebugInspector::Default(..)));
     let (steps, too_many) = (Cell::new(0_u64), Cell::new(false));
     let wanted = || {
         steps.set(steps.get().saturating_add(u64::from(watch::STEPS)));
@@ -145,7 +147,7 @@ fn traced(
     };
     let stacks = Cell::new(STACK_BYTES_MAX);
     let mut watch = Watch::new(Some(&mut inspector), &wanted);
-    if keeps_steps {
+    if copies_stacks {
         watch = watch.with_stacks(&stacks);
     }
     let ran = watched(chain, prepared, &Bounds { gas: bounds.gas, wanted: &wanted }, watch);

@@ -259,4 +259,7 @@ fn a_trace_copies_only_so_much() {
     let deep = |options| trace_call(&snapshot(&net), &ask(DEEP), &Overrides::default(), options, &ALWAYS);
     assert_eq!(deep(GethDebugTracingOptions::default()).unwrap_err(), TraceError::Copies { max: 128 << 20 });
     assert!(deep(call_tracer()).is_ok(), "who copies no stacks may go on");
+    let mut bare = GethDebugTracingOptions::default();
+    bare.config.disable_stack = Some(true);
+    assert_eq!(deep(bare).unwrap_err(), TraceError::Steps { max: 1 << 20 }, "and has the steps' bound alone");
 }

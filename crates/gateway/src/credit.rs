@@ -99,7 +99,7 @@ async fn look(
 ) -> Result<GatewayCredit, NetworkError> {
     let gateway = match *node {
         Some(known) => known,
-        None => *node.insert(ledger.key(key).await?.node),
+        None => *node.insert(ledger.owner(key).await?),
     };
     ledger.credit(&gateway).await
 }

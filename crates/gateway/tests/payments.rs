@@ -670,13 +670,13 @@ async fn a_gateway_that_owes_nearly_what_it_may_takes_no_paid_call_pays_at_once_
 async fn what_the_ledger_would_not_take_for_want_of_credit_is_sent_again_as_soon_as_there_is_some() {
     let late = gateway::Pace { resend: Duration::from_secs(3_600), ..pace() };
     let stage = paid_as(Behaviour::Honest, late, |_| {}).await;
-    stage.validator.change(|ledger| ledger.loses = true);
+    stage.validator.change(|ledger| ledger.refuses_receipts = true);
     let answer = stage.ask(&stage.exact(1).await, "").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     with_credit(&stage, 0, 1);
     until_asked(&stage, 503).await;
     assert_eq!(stage.validator.anchored(), 0);
-    stage.validator.change(|ledger| ledger.loses = false);
+    stage.validator.change(|ledger| ledger.refuses_receipts = false);
     with_credit(&stage, 0, u128::MAX);
     until("anchored", || stage.validator.anchored() == 1).await;
 }

@@ -255,6 +255,16 @@ async fn thoughts_that_the_prompt_has_begun_are_thoughts_from_the_first_token_on
         let streamed = stage.client.post("/v1/chat/completions", &body.replace(r#"}]"#, &format!("}}]{fields}"))).await;
         assert_eq!(streamed.streamed_text(), text);
     }
+    // What is bound from its first token on has no thoughts, whatever its prompt began.
+    for bound in [r#""response_format":{"type":"json_object"}"#, r#""og":{"regex":"[^x]*"}"#] {
+        let asked = body
+            .replace(r#","stream":true"#, &format!(r#",{bound},"chat_template_kwargs":{{"enable_thinking":true}}"#));
+        let message = stage.client.post("/v1/chat/completions", &asked).await.json()["choices"][0]["message"].clone();
+        assert_eq!(
+            (&message["reasoning_content"], &message["content"]),
+            (&Value::Null, &json!("hm\n</think>\n\nTwo."))
+        );
+    }
     let ask = |thinking: &str| {
         let messages = r#"[{"role":"user","content":"hi"}]"#;
         format!(r#"{{"model":"{root}","max_tokens":200,"messages":{messages},"thinking":{thinking}}}"#)

@@ -4,7 +4,10 @@
 //! leaves behind what it owes: so whoever shares in a charge, or is refunded one, is paid for as far as own stake can tell beforehand.
 
 use alloy_primitives::{Address, B256};
-use evm::modules::{opg::Release, staking::Collect};
+use evm::modules::{
+    opg::Release,
+    staking::{Collect, Staked},
+};
 use protocol::{Amount, DuesRecord, NodeId, Role, service::GatewayCredit};
 
 use crate::{present::Present, purse::LOCKED, refusal::Refusal, state::State};
@@ -14,12 +17,16 @@ pub(crate) fn added(sum: Amount, charge: Amount) -> Result<Amount, Refusal> {
     sum.checked_add(charge).ok_or(Refusal::ChargeOverflow)
 }
 
+/// What stands for a gateway's debts is its operator's own free stake, and what is held.
+pub(crate) fn credit_of(dues: &DuesRecord, staked: Option<Staked>) -> GatewayCredit {
+    let own = staked.map_or(0, |staked| staked.free);
+    GatewayCredit { open: dues.open(), limit: own.saturating_add(dues.held) }
+}
+
 impl State {
     /// How far a gateway may owe, and how far it does.
     pub fn credit_of(&self, gateway: &NodeId) -> GatewayCredit {
-        let dues = self.dues_of(gateway);
-        let own = self.staked(gateway).map_or(0, |staked| staked.free);
-        GatewayCredit { open: dues.open(), limit: own.saturating_add(dues.held) }
+        credit_of(&self.dues_of(gateway), self.staked(gateway))
     }
 
     /// A receipt of a gateway is anchored, which charges so much: that it fits was checked.

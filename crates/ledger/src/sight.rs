@@ -12,11 +12,13 @@ use evm::{
 };
 use pages::PageError;
 use protocol::{
-    Amount, Digest, EpochRecord, EvmAddress, NodeId, NodeRecord, Opening, PublicKey, ReceiptStatus, SignedReceipt,
-    service::{ChallengeView, ReceiptView},
+    Amount, Digest, DuesRecord, EpochRecord, EvmAddress, NodeId, NodeRecord, Opening, PublicKey, ReceiptStatus,
+    SignedReceipt,
+    service::{ChallengeView, GatewayCredit, ReceiptView},
 };
 
 use crate::{
+    credit::credit_of,
     epochs::EpochAt,
     ledger::Ledger,
     present::ReceiptAt,
@@ -198,5 +200,11 @@ impl Accounts {
     pub fn node(&self, listed: ListedNode) -> Result<NodeRecord, StateError> {
         let staked = self.0.try_read(|state| staking::staked(state, B256::from(listed.node.0)))?;
         Ok(listed.with(staked))
+    }
+
+    /// How far a gateway may owe that stands so, and how far it does.
+    pub fn credit(&self, dues: &DuesRecord) -> Result<GatewayCredit, StateError> {
+        let staked = self.0.try_read(|state| staking::staked(state, B256::from(dues.gateway.0)))?;
+        Ok(credit_of(dues, staked))
     }
 }

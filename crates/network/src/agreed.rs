@@ -9,7 +9,7 @@ use std::{
 };
 
 use protocol::{
-    AllocationRecord, Digest, DuesRecord, EvmAddress, ShareRecord,
+    AllocationRecord, Digest, DuesRecord, EvmAddress, KeyRecord, PublicKey, ShareRecord,
     service::{CertifiedEpoch, GatewayCredit, ReceiptView},
 };
 
@@ -28,14 +28,33 @@ pub fn faults(validators: usize) -> usize {
 }
 
 impl LedgerClient {
-    /// Where a gateway stands with those whom it owes.
-    pub async fn dues(&self, gateway: &Digest) -> Result<DuesRecord, NetworkError> {
-        self.agreed(&format!("dues/{gateway}"), |url| async move { self.client.get(&url).await }).await
+    /// Whose a key is.
+    pub async fn owner(&self, key: &PublicKey) -> Result<Digest, NetworkError> {
+        let path = format!("keys/{key}");
+        self.agreed(&path, |url| async move { Ok(self.client.get::<KeyRecord>(&url).await?.node) }).await
     }
 
-    /// How far a gateway may owe, and how far it does.
+    /// The number of the next payment to those whom a gateway owes. The rest of what it owes moves with every batch that it posts.
+    pub async fn payments(&self, gateway: &Digest) -> Result<u64, NetworkError> {
+        let path = format!("dues/{gateway}");
+        self.agreed(&path, |url| async move { Ok(self.client.get::<DuesRecord>(&url).await?.payments) }).await
+    }
+
+    /// How far a gateway may owe, and how far it does: of what validators say now, which are some blocks apart, one from the middle. With
+    /// the least room it is the (f + 1)th, so neither less than all honest ones say, nor more.
     pub async fn credit(&self, gateway: &Digest) -> Result<GatewayCredit, NetworkError> {
-        self.agreed(&format!("dues/{gateway}/credit"), |url| async move { self.client.get(&url).await }).await
+        let path = format!("dues/{gateway}/credit");
+        let (mut told, mut last) = (Vec::new(), None);
+        for url in self.validators.iter() {
+            match self.client.get::<GatewayCredit>(&format!("{url}/{path}")).await {
+                Ok(credit) => told.push(credit),
+                Err(error) => last = Some(error),
+            }
+        }
+        told.sort_by_key(|credit| credit.limit.saturating_sub(credit.open));
+        let (found, needed) = (told.len(), self.faults().saturating_mul(2).saturating_add(1));
+        let middle = told.into_iter().nth(self.faults()).filter(|_| found >= needed);
+        middle.ok_or_else(|| last.unwrap_or(NetworkError::Disagreement { path, found, needed }))
     }
 
     /// A page of those whom a gateway owes, behind `after`.
@@ -185,7 +204,8 @@ mod tests {
     use axum::{Router, extract::Path, http::StatusCode, routing::get};
 
     use protocol::{
-        Assurance, Finish, List, Parameters, Privacy, Receipt, Version, receipt::SignedReceipt, service::ChallengeView,
+        Assurance, Canonical as _, Finish, List, Parameters, Privacy, Receipt, Version, receipt::SignedReceipt,
+        service::ChallengeView,
     };
 
     use super::*;
@@ -305,7 +325,7 @@ mod tests {
                 servers.push(Server::start(([127, 0, 0, 1], 0).into(), router, Limits::default()).await.unwrap());
             }
             let urls: Vec<String> = servers.iter().map(Server::url).collect();
-            let error = LedgerClient::new(Client::default(), &urls).dues(&Digest::ZERO).await.unwrap_err();
+            let error = LedgerClient::new(Client::default(), &urls).payments(&Digest::ZERO).await.unwrap_err();
             let found = matches!(error, NetworkError::Refused { status: 404, .. });
             assert_eq!(found, is_nothing, "{statuses:?}: {error}");
         }
@@ -323,11 +343,36 @@ mod tests {
         ];
         for (told_by, expected) in cases {
             let (_servers, client) = told(told_by).await;
-            let agreed = client.dues(&Digest::ZERO).await;
-            assert_eq!(agreed.as_ref().map(|dues| dues.payments).ok(), expected, "{told_by:?}: {agreed:?}");
+            let agreed = client.payments(&Digest::ZERO).await;
+            assert_eq!(agreed.as_ref().copied().ok(), expected, "{told_by:?}: {agreed:?}");
         }
         let (_servers, client) = told(&[Some(1), Some(2), Some(3), Some(4)]).await;
-        let error = client.dues(&Digest::ZERO).await.unwrap_err();
+        let error = client.payments(&Digest::ZERO).await.unwrap_err();
         assert!(matches!(error, NetworkError::Disagreement { found: 1, needed: 2, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn of_credits_that_are_some_blocks_apart_one_from_the_middle_counts_and_too_few_are_none() {
+        let cases: [(&[Option<u128>], Option<u128>); 4] = [
+            // The first lies, either way.
+            (&[Some(0), Some(60), Some(50), Some(70)], Some(50)),
+            (&[Some(999), Some(60), Some(50), Some(70)], Some(60)),
+            (&[Some(60), Some(50), Some(70), None], Some(60)),
+            (&[Some(60), Some(50), None, None], None),
+        ];
+        for (told_by, expected) in cases {
+            let mut servers = Vec::new();
+            for limit in told_by {
+                let answer = match limit {
+                    Some(limit) => Ok(GatewayCredit { open: 0, limit: *limit }.encode()),
+                    None => Err(StatusCode::SERVICE_UNAVAILABLE),
+                };
+                let router = Router::new().route("/dues/{gateway}/credit", get(move || async move { answer }));
+                servers.push(Server::start(([127, 0, 0, 1], 0).into(), router, Limits::default()).await.unwrap());
+            }
+            let urls: Vec<String> = servers.iter().map(Server::url).collect();
+            let credit = LedgerClient::new(Client::default(), &urls).credit(&Digest::ZERO).await;
+            assert_eq!(credit.as_ref().map(|credit| credit.limit).ok(), expected, "{told_by:?}: {credit:?}");
+        }
     }
 }

@@ -9,9 +9,19 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// `None` where the kernel does not say.
+    /// `None` where the kernel does not say. In a container, what that has (cgroup v2, as it shows at its own root).
     pub fn of_machine() -> Option<Self> {
-        Self::read(&std::fs::read_to_string("/proc/meminfo").ok()?)
+        let text = |path: &str| std::fs::read_to_string(path).ok();
+        let machine = Self::read(&text("/proc/meminfo")?)?;
+        Some(machine.within(text("/sys/fs/cgroup/memory.max"), text("/sys/fs/cgroup/memory.current")))
+    }
+
+    /// No more than a group of processes may have, if its kernel says a number; some of which it has taken.
+    fn within(self, most: Option<String>, taken: Option<String>) -> Self {
+        let bytes = |text: Option<String>| text?.trim().parse::<u64>().ok();
+        let Some(most) = bytes(most) else { return self };
+        let left = most.saturating_sub(bytes(taken).unwrap_or(0));
+        Self { total: self.total.min(most), available: self.available.min(left) }
     }
 
     fn read(facts: &str) -> Option<Self> {
@@ -33,6 +43,22 @@ mod tests {
         assert_eq!(Memory::read(facts), Some(Memory { total: 16 << 20, available: 8 << 20 }));
         for other in ["", "MemTotal: 1 kB", "MemTotal: many kB\nMemAvailable: 1 kB", "MemTotal: 1\nMemAvailable: 1"] {
             assert_eq!(Memory::read(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_container_has_what_it_may_have_and_no_more_than_its_machine() {
+        let machine = Memory { total: 16 << 20, available: 8 << 20 };
+        let said = |text: &str| Some(text.to_owned());
+        for (most, taken, total, available) in [
+            (None, None, 16 << 20, 8 << 20),
+            (said("max\n"), said("7\n"), 16 << 20, 8 << 20),
+            (said("4194304\n"), said("1048576\n"), 4 << 20, 3 << 20),
+            (said("4194304\n"), None, 4 << 20, 4 << 20),
+            (said("1048576\n"), said("4194304\n"), 1 << 20, 0),
+            (said("1099511627776\n"), said("0\n"), 16 << 20, 8 << 20),
+        ] {
+            assert_eq!(machine.within(most.clone(), taken), Memory { total, available }, "{most:?}");
         }
     }
 }

@@ -63,7 +63,13 @@ fn origin(text: &str) -> Result<String, OriginError> {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
     };
     if is_plain(scheme, b"-+.") && is_plain(host, b"-._:[]") {
-        Ok(text.to_ascii_lowercase())
+        // As browsers write it: without the scheme's own port.
+        let text = text.to_ascii_lowercase();
+        let plain = [("https://", ":443"), ("http://", ":80")].into_iter().find_map(|(scheme, port)| {
+            text.strip_prefix(scheme)?;
+            text.strip_suffix(port)
+        });
+        Ok(plain.map_or_else(|| text.clone(), str::to_owned))
     } else {
         Err(OriginError(text.chars().take(100).collect()))
     }
@@ -216,7 +222,10 @@ mod tests {
         assert_eq!((read("any"), read("none")), (Ok(Origins::Any), Ok(Origins::Listed(Vec::new()))));
         let listed = ["https://app.example.org", "http://[::1]:8080", "chrome-extension://abc"];
         assert_eq!(read(&listed.join(",")), Ok(Origins::Listed(listed.map(str::to_owned).to_vec())));
-        assert_eq!(read("HTTPS://App.Example.org"), Ok(Origins::Listed(vec![PAGE.to_owned()])));
+        for same in ["HTTPS://App.Example.org", "https://app.example.org:443"] {
+            assert_eq!(read(same), Ok(Origins::Listed(vec![PAGE.to_owned()])));
+        }
+        assert_eq!(read("http://localhost:80,http://a:443"), read("http://localhost,http://a:443"));
         for bad in ["", "*", "app.example.org", "https://", "https://a/", "https://a/b", "https://a, https://b", "://a"]
         {
             let refused = read(bad).unwrap_err().to_string();

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use network::{Client, LedgerClient};
 use relayer::{Address, Chain, Depth, Relayer, SignerKey, Site};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -102,10 +102,21 @@ pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::Devnet)
     let own = contracts::addresses::DEVNET_SETTLEMENT;
     let link = match (&options.base_rpc, options.base_settlement) {
         (None, _) => {
+            let joined = read(home)?.is_some_and(|link| link.settlement != own.to_string());
+            let told =
+                "this network's contracts are on another chain; hint: --base-rpc and --base-settlement as before";
+            ensure!(!joined && Deployment::kept(home)?.is_none(), told);
             Link { rpc: base.url.clone(), settlement: own.to_string(), confirmations: Some(0), first_block: 0 }
         }
         (Some(rpc), Some(named)) => {
             must_begin_with_nothing(home, network)?;
+            let others = read(home)?.filter(|link| link.settlement != named.to_string());
+            if let Some(link) = others {
+                bail!(
+                    "this network's settlement is {}; hint: name that one, two would each mint what is locked once",
+                    link.settlement
+                );
+            }
             let deployed = Deployment::kept(home)?.filter(|deployment| deployment.settlement == named);
             let first_block = deployed.map_or(0, |deployment| deployment.first_block);
             Link { rpc: rpc.clone(), settlement: named.to_string(), confirmations: None, first_block }

@@ -3,6 +3,7 @@
 //! Whoever deals knows the network's secret key while dealing: good for a devnet, and said so in SECURITY.md.
 
 use std::{
+    convert::Infallible,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     ops::Range,
     time::{SystemTime, UNIX_EPOCH},
@@ -13,11 +14,11 @@ use bytes::Bytes;
 use crypto::{PublicKey, SigningKey, digest::hex, threshold::GroupKey};
 use engine::Model;
 use evm::modules::governance::Vendor;
-use evm::modules::parameters::UNBONDING_TERMS;
+use evm::modules::parameters::{Misfit, Parameter, UNBONDING_TERMS};
 use hub::Shelf;
 use ledger::{
-    FirstTrust, Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisParameter, GenesisTrust, GenesisWallet, OPG,
-    Rules, WORK_RATE,
+    FirstTrust, Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisParameter, GenesisTrust, GenesisWallet,
+    Ledger, OPG, Rules, WORK_RATE,
 };
 use protocol::{Amount, Digest, EvmAddress, List, Noun as _, Role, Text, Trust, Version};
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -80,6 +81,8 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
     keys::make_passphrase(home)?;
     let passphrase = keys::passphrase(home)?;
     let seats = seats(options)?;
+    let models = published(options)?;
+    must_fit(&seats, &models, options)?;
     let validators: Vec<[u8; 32]> =
         seats.iter().filter(|seat| seat.entry.role == "validator").map(|seat| seat.key.public_key().0).collect();
     let mut rng = StdRng::from_seed(random_bytes()?);
@@ -91,14 +94,6 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
     }
     let accounts = accounts(home, &passphrase)?;
     let beneficiaries = named.with_keys(home, &passphrase)?;
-    let mut models: Vec<Published> = MODELS
-        .iter()
-        .map(|(name, artefact)| Published::of(Bytes::from_static(artefact), Some(name)))
-        .collect::<Result<_>>()?;
-    for path in &options.models {
-        let context = || format!("{} is no artefact; hint: og model compile makes one", path.display());
-        models.push(Published::of(storage::map_file(path)?, None).with_context(context)?);
-    }
     let wallets: Vec<EvmAddress> = base::funded(home)?.iter().map(|key| EvmAddress(key.address.into_array())).collect();
     let genesis = genesis(&seats, &accounts, &wallets, &beneficiaries, &models, options)?;
     // The hub shelves the demo models by itself, whenever it starts.
@@ -118,8 +113,34 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
         chain_id: CHAIN_ID,
         network_key: GroupKey(dealing.group_key),
     };
+    Ledger::new(&genesis).context("no network can begin like this")?;
     home.write_network(&network, &genesis, &trust)?;
     Ok(network)
+}
+
+/// The demo models, and those that are named.
+fn published(options: &cli::Devnet) -> Result<Vec<Published>> {
+    let demo = MODELS.iter().map(|(name, artefact)| Published::of(Bytes::from_static(artefact), Some(name)));
+    let named = options.models.iter().map(|path| {
+        let context = || format!("{} is no artefact; hint: og model compile makes one", path.display());
+        Published::of(storage::map_file(path)?, None).with_context(context)
+    });
+    demo.chain(named).collect()
+}
+
+/// Refuses numbers that no network can begin with, before anything is made.
+fn must_fit(seats: &[Seat], models: &[Published], options: &cli::Devnet) -> Result<()> {
+    let rules = rules(models, options);
+    misfit(&rules, &parameters(seats, &rules, options)?).map_or(Ok(()), |misfit| Err(misfit.into()))
+}
+
+fn misfit(rules: &Rules, set: &[GenesisParameter]) -> Option<Misfit> {
+    let value = |parameter: &'static Parameter| {
+        let found = set.iter().find(|set| *set.name == *parameter.name);
+        Ok::<_, Infallible>(found.map_or(parameter.default, |set| set.value))
+    };
+    let Ok(misfit) = rules.limits().misfit(value);
+    misfit
 }
 
 /// Test accounts by name, with keys in the folder.
@@ -358,10 +379,8 @@ pub fn role(word: &str) -> Option<Role> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-    use evm::modules::parameters::Misfit;
-
     use super::*;
+    use clap::Parser as _;
 
     fn devnet(more: &[&str]) -> cli::Devnet {
         match cli::CommandLine::try_parse_from(["og", "devnet"].iter().chain(more)).unwrap().verb {
@@ -376,8 +395,7 @@ mod tests {
         let rules = rules(&[], &options);
         let set = parameters(&[], &rules, &options).unwrap();
         let value = |name: &str| set.iter().find(|set| *set.name == *name).map(|set| set.value);
-        let misfit = rules.limits().misfit(|parameter| Ok::<_, ()>(value(parameter.name).unwrap_or(parameter.default)));
-        (rules.term_epochs, value(UNBONDING_TERMS.name).unwrap(), misfit.unwrap())
+        (rules.term_epochs, value(UNBONDING_TERMS.name).unwrap(), misfit(&rules, &set))
     }
 
     #[test]

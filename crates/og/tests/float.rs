@@ -71,9 +71,7 @@ fn what_no_runtime_takes_is_refused(folder: &Path) {
     // One initializer, and it lies in a file `d` that is not there.
     let beside = [&b"\x3a\x13\x2a\x11\x6a\x0d"[..], b"\x0a\x08location\x12\x01d", b"\x70\x01"].concat();
     std::fs::write(&nonsense, beside).unwrap();
-    for (form, refusal) in
-        [("--float", "a float model is one file; hint:"), ("--ordered", "failed to find d, in which")]
-    {
+    for (form, refusal) in [("--float", "a float model is one file"), ("--ordered", "failed to find d, in which")] {
         let said = run(og().args(["model", "compile", form]).arg(&nonsense).arg("--out").arg(&out));
         assert!(said.code != 0 && said.stderr.contains(refusal), "{said:?}");
     }

@@ -1,6 +1,6 @@
 //! Who takes turns, and has a part of what is bounded for all.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use network::Peer;
 
@@ -17,13 +17,19 @@ const OWNED: u128 = !0 << 64;
 impl Party {
     pub fn of(peer: Peer) -> Self {
         let address = match peer.address.to_canonical() {
-            IpAddr::V4(address) if address.is_loopback() || address.is_private() => None,
+            IpAddr::V4(address) if address.is_loopback() || address.is_private() || is_shared(address) => None,
             IpAddr::V6(address) if address.is_loopback() || address.is_unique_local() => None,
+            IpAddr::V6(address) if address.is_unicast_link_local() => None,
             IpAddr::V4(address) => Some(IpAddr::V4(address)),
             IpAddr::V6(address) => Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & OWNED))),
         };
         address.map_or(Self::Connection(peer.connection), Self::Address)
     }
+}
+
+/// Of the link alone (RFC 3927), or of a provider's many customers (RFC 6598).
+fn is_shared(address: Ipv4Addr) -> bool {
+    address.is_link_local() || address.to_bits() & 0xffc0_0000 == 0x6440_0000
 }
 
 #[cfg(test)]

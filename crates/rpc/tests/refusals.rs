@@ -47,9 +47,9 @@ async fn what_waits_already_is_known_by_its_hash_whoever_signed_it() {
 
 #[tokio::test]
 async fn what_counts_the_pool_takes_a_place_and_is_refused_where_there_is_none() {
-    let desk = Desk::with(Limits { calls: 0, call_time: Duration::from_millis(20), ..Limits::default() }).await;
+    let desk = Desk::with(Limits { searches: 0, call_time: Duration::from_millis(20), ..Limits::default() }).await;
     let (code, words) = desk.refused("txpool_status", json!([])).await;
-    assert_eq!((code, words.as_str()), (LIMIT, "too many calls at the same time: ask again later"));
+    assert_eq!((code, words.as_str()), (LIMIT, "too many searches at the same time: ask again later"));
 }
 
 #[tokio::test]

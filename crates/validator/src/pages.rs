@@ -51,7 +51,8 @@ pub(crate) async fn dues(State(desk): Shared, Path(id): Path<String>) -> Result<
 
 /// How far it may owe, and how far it does.
 pub(crate) async fn credit(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<GatewayCredit>, Answer> {
-    Ok(Noun(desk.node.ledger().credit(&digest(&id)?)))
+    let id = digest(&id)?;
+    Ok(Noun(asked(&desk, move |node| node.credit(&id)).await?))
 }
 
 /// Those whom it owes.

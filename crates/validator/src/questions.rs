@@ -9,7 +9,7 @@ use network::Refusal as Answer;
 use pages::PageError;
 use protocol::{
     AccountProof, Digest, EvmAddress, EvmWord, GroupKey, NodeId, NodeRecord, ReceiptStatus, ShortBundle,
-    service::{CertifiedEpoch, ChallengeView, ReceiptView},
+    service::{CertifiedEpoch, ChallengeView, GatewayCredit, ReceiptView},
     settled::ProvenSettlement,
 };
 
@@ -167,6 +167,14 @@ impl Node {
             (ledger.listed_node(id).cloned(), ledger.accounts())
         };
         Ok(listed.map(|listed| accounts.node(listed)).transpose()?)
+    }
+
+    pub(crate) fn credit(&self, gateway: &NodeId) -> Result<GatewayCredit, Unreadable> {
+        let (dues, accounts) = {
+            let ledger = self.ledger();
+            (ledger.dues(gateway), ledger.accounts())
+        };
+        Ok(accounts.credit(&dues)?)
     }
 
     pub(crate) fn balance(&self, address: &EvmAddress) -> Result<protocol::Amount, Unreadable> {

@@ -8,12 +8,12 @@ use crate::config::WorkerError;
 /// Of what is free, so much is for the texts of all models together: a machine also has weights to keep, and other work.
 const SHARE: u64 = 4;
 /// Less is of no use: a text with a form to keep has half of it for its guide.
-const LEAST: u64 = 256 << 20;
+const LEAST: u64 = 512 << 20;
 /// Where the kernel does not say what there is.
 const UNKNOWN: u64 = 2 << 30;
 
 /// Bytes for each of so many models, of each of so many workers on this machine: as many as are `said`, or a quarter of what is free,
-/// divided among them all, but at least 256 MiB.
+/// divided among them all, but at least 512 MiB if there is as much.
 ///
 /// # Errors
 /// Where what is said is more than this machine has, all of them together.
@@ -28,7 +28,7 @@ fn share(said: Option<u64>, all: u64, machine: Option<Memory>) -> Result<u64, Wo
             Err(WorkerError::TooMuchMemory { said, all, total })
         }
         (Some(said), _) => Ok(said),
-        (None, Some(Memory { available, .. })) => Ok((available / SHARE / all).max(LEAST)),
+        (None, Some(Memory { total, available })) => Ok((available / SHARE / all).max(LEAST.min(total / all))),
         (None, None) => Ok(UNKNOWN),
     }
 }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn models_share_a_quarter_of_what_is_free() {
-        for (all, bytes) in [(1, 12 << 30), (6, 2 << 30), (1_000, LEAST)] {
+        for (all, bytes) in [(1, 12 << 30), (6, 2 << 30), (100, LEAST), (1_000, (64 << 30) / 1_000)] {
             assert_eq!(share(None, all, MACHINE).unwrap(), bytes, "{all}");
         }
         assert_eq!(share(None, 3, None).unwrap(), UNKNOWN);

@@ -73,7 +73,7 @@ async fn serve(
     seats.drop_large();
     cover(&mut requests, paid.as_deref())?;
     let thinking = words.as_ref().filter(|words| call.is_chat() && words.thinking.is_some());
-    let begun = begun(shared, &model.root, &requests, thinking, counts).await;
+    let begun = begun(shared, (&call, &model.root), &requests, thinking, counts).await;
     let Some(nonce) = requests.first().map(|request| request.nonce.to_string()) else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
     };
@@ -116,7 +116,7 @@ fn family(words: Option<&Arc<Words>>) -> &'static Family {
 /// can say it now, thoughts are told from the mark on that the answer itself has.
 async fn begun(
     shared: &Shared,
-    root: &Digest,
+    (call, root): (&Call, &Digest),
     requests: &[Request],
     thinking: Option<&Arc<Words>>,
     counts: Vec<Option<Tokens>>,
@@ -130,6 +130,8 @@ async fn begun(
     };
     let mut begun: Vec<bool> = counts.iter().map(|counted| counted.is_some_and(|tokens| tokens.is_thinking)).collect();
     begun.resize(requests.len(), false);
+    // What is bound from its first token on cannot end thoughts.
+    begun.iter_mut().zip(&call.jobs).for_each(|(begun, job)| *begun &= !job.is_bound);
     begun
 }
 
@@ -149,7 +151,7 @@ impl Common<'_> {
     async fn courses(&self, requests: Vec<Request>, echoes: Vec<Option<String>>, begun: Vec<bool>) -> Vec<Course> {
         let (is_streamed, is_kept) = (self.call.stream, !self.call.stream);
         let calls = self.call.calling.is_some().then(|| family(self.words));
-        let room = (is_kept || self.call.teller.keeps_words()).then(Room::new);
+        let room = Room::is_needed(self.call).then(Room::new);
         let thinking = self.words.and_then(|words| words.thinking).filter(|_| self.call.is_chat());
         let mut courses = Vec::with_capacity(requests.len());
         for (choice, ((request, echo), is_begun)) in requests.into_iter().zip(echoes).zip(begun).enumerate() {
@@ -259,8 +261,6 @@ async fn paid_for(
     if price.is_free() {
         return Ok((None, Vec::new()));
     }
-    // What is paid for must get onto the ledger.
-    shared.credit.admit(shared.outbox.charges()).map_err(Unpaid::Error)?;
     let bytes = body.clone();
     let digested = aside(bytes.len(), move || (bill::digest(endpoint, &bytes), bytes)).await.map_err(Unpaid::Error)?;
     let brought = read_payment(headers);
@@ -268,7 +268,9 @@ async fn paid_for(
     let counts = bill::counted(shared, &model.root, requests, words, purpose).await.map_err(Unpaid::Error)?;
     let most = bill::most(requests, &counts, words.map(|words| words.context)).map_err(Unpaid::Error)?;
     let billed = bill::bill(desk, headers, endpoint, digested, requests, most, (model, price));
-    let paid = desk.admit(brought, headers, &billed.as_bill(), seats).await?;
+    // What is paid for must get onto the ledger.
+    let credit = || shared.credit.admit(shared.outbox.charges());
+    let paid = desk.admit(brought, headers, &billed.as_bill(), seats, credit).await?;
     Ok((Some(Arc::new(paid)), counts))
 }
 
@@ -331,6 +333,7 @@ async fn count(
 }
 
 async fn requests(shared: &Shared, call: &Call, model: &ModelRecord) -> Result<Vec<Request>, ApiError> {
+    Room::check(call)?;
     let seed = u64::from_be_bytes(fresh()?);
     let mut requests = Vec::with_capacity(call.jobs.len());
     for (place, job) in call.jobs.iter().enumerate() {

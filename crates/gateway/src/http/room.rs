@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use api::{ApiError, Code, SaidToken};
+use api::{ApiError, Call, Code, Job, SaidToken};
 
 /// Of one call; the body that is written of it has some times as much.
 const BYTES_MAX: usize = 64 << 20;
@@ -18,6 +18,22 @@ const LETTER_BYTES: usize = 8;
 pub struct Room(AtomicUsize);
 
 impl Room {
+    /// Whether a call's answers are held until they are told.
+    pub fn is_needed(call: &Call) -> bool {
+        !call.stream || call.teller.keeps_words()
+    }
+
+    /// Refuses a call whose answers would not have room, before anything is computed and paid for: what scores of tokens take, if each answer
+    /// is as long as it may be. How long the words are is not known yet.
+    pub fn check(call: &Call) -> Result<(), ApiError> {
+        let scores = |job: &Job| {
+            let words = usize::from(job.parameters.scores).saturating_mul(WORD_BYTES);
+            words.saturating_mul(usize::try_from(job.parameters.max_tokens).unwrap_or(usize::MAX))
+        };
+        let all = call.jobs.iter().map(scores).fold(0, usize::saturating_add);
+        if all > BYTES_MAX && Self::is_needed(call) { Err(too_large()) } else { Ok(()) }
+    }
+
     pub fn new() -> Arc<Self> {
         Arc::new(Self(AtomicUsize::new(BYTES_MAX)))
     }

@@ -70,7 +70,7 @@ async fn round(
     behind: Option<EvmAddress>,
 ) -> Result<Option<EvmAddress>, PayoutError> {
     let gateway = ledger.key(&sender.public_key()).await?.node;
-    let mut number = ledger.dues(&gateway).await?.payments;
+    let mut number = ledger.payments(&gateway).await?;
     durable(desk, desk.till.note(|books| books.paid_out(number))?).await?;
     let (shares, upto) = ledger.shares_behind(&gateway, behind, PAYEES_A_ROUND).await?;
     let mut due = in_order(shares);
@@ -120,7 +120,7 @@ async fn send(payment: PayShares, gateway: &Digest, sender: &Sender, ledger: &Le
 async fn taken(ledger: &LedgerClient, gateway: &Digest, number: u64) -> Result<Option<u64>, NetworkError> {
     let began_at = Instant::now();
     loop {
-        let next = ledger.dues(gateway).await?.payments;
+        let next = ledger.payments(gateway).await?;
         if next > number {
             return Ok(Some(next));
         }

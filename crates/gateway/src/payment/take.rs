@@ -39,16 +39,17 @@ use crate::{
 const FACTS_LIFE_MS: u64 = 60_000;
 
 impl Desk {
-    /// Takes the payment that came with a request.
+    /// Takes the payment that came with a request, if by its `credit` this gateway may earn more; what was paid for already is given again.
     pub async fn admit(
         self: &Arc<Self>,
         brought: Brought,
         headers: &HeaderMap,
         bill: &Bill<'_>,
         seats: &Seats,
+        credit: impl Fn() -> Result<(), ApiError>,
     ) -> Result<Paid, Unpaid> {
         let turn = brought.turn.get().copied();
-        let paid = self.admit_shown(brought.shown, headers, bill, seats).await?;
+        let paid = self.admit_shown(brought.shown, headers, bill, seats, credit).await?;
         // What is paid for costs nobody a turn.
         if let Some(payer) = turn {
             lock(&self.newcomers).put_back(payer);
@@ -62,6 +63,7 @@ impl Desk {
         headers: &HeaderMap,
         bill: &Bill<'_>,
         seats: &Seats,
+        credit: impl Fn() -> Result<(), ApiError>,
     ) -> Result<Paid, Unpaid> {
         let payment = match shown {
             Ok(payment) => payment,
@@ -71,6 +73,7 @@ impl Desk {
         if let Some(answer) = key.and_then(|key| lock(&self.repeats).get(&key, now_ms())) {
             return Err(Unpaid::Again(Box::new(answer)));
         }
+        credit().map_err(Unpaid::Error)?;
         match (payment, session_of(headers)) {
             (Some(shown), _) => {
                 let url = shown.payment.extensions.contains_key(OFFER_RECEIPT).then(|| bill.url.to_owned());

@@ -57,6 +57,8 @@ pub struct Ledger {
     pub is_away: bool,
     /// Takes transactions and loses them.
     pub loses: bool,
+    /// Executes batches of receipts and refuses each receipt.
+    pub refuses_receipts: bool,
     /// Takes so many more transactions and loses them.
     pub loses_next: usize,
     /// Hands out bundles.
@@ -261,6 +263,7 @@ async fn take(
     let mut next = (transaction.sender, next);
     while let Some(action) = ledger.pool.remove(&next) {
         match action {
+            Action::PostReceipts(_) if ledger.refuses_receipts => {}
             Action::PostReceipts(batch) => ledger.anchor(batch.receipts.into_inner()),
             Action::PayShares(payment) => {
                 if payment.number == u64::try_from(ledger.payments.len()).unwrap() {

@@ -64,7 +64,7 @@ pub enum Stake {
     /// What an operator keeps of its node's rewards: say how much, or have it paid out.
     #[command(
         subcommand,
-        after_help = "Examples:\n  og stake commission set 5% --from validator-1 --node validator-1\n  og stake commission claim --from validator-1 --node validator-1"
+        after_help = "Examples:\n  og stake commission set 1% --from validator-1 --node validator-1\n  og stake commission claim --from validator-1 --node validator-1"
     )]
     Commission(Commission),
     /// Give OPG to the pool from which the ledger rewards nodes; nobody gets them back.
@@ -85,7 +85,7 @@ pub enum Stake {
 #[derive(Subcommand)]
 pub enum Commission {
     /// Keep so much of what the node earns from now on; it changes once a day, and by no more than the node's step.
-    #[command(after_help = "Example:\n  og stake commission set 5% --from validator-1 --node validator-1")]
+    #[command(after_help = "Example:\n  og stake commission set 1% --from validator-1 --node validator-1")]
     Set {
         /// Of each reward, in percent.
         #[arg(value_name = "PERCENT")]

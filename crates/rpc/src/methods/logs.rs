@@ -8,6 +8,7 @@ use crate::candidates::{Candidates, Step};
 use crate::error::RpcError;
 use crate::faces;
 use crate::filters::checked;
+use crate::node::NodeError;
 use crate::params::Params;
 use crate::state::{Deadline, Desk};
 use crate::turns::Work;
@@ -81,8 +82,10 @@ fn check_span(desk: &Desk, first: u64, last: u64) -> Result<(), RpcError> {
 
 /// Nothing leads to blocks that are no longer kept, so that a range with such is refused. The first block is kept for ever.
 fn check_kept(desk: &Desk, first: u64, last: u64) -> Result<(), RpcError> {
-    if first.max(1) <= last {
-        desk.node.header(first.max(1))?;
+    let first = first.max(1);
+    if first <= last && desk.node.header(first)?.is_none() {
+        // Removed just now.
+        return Err(NodeError::BlockGone { asked: first, oldest: first.saturating_add(1) }.into());
     }
     Ok(())
 }

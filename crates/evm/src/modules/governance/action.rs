@@ -155,8 +155,12 @@ fn must_be_ahead(frame: &mut Frame<'_>, rules: B256) -> Result<U256, Stop> {
 /// From the height that was asked for, or from the least there is now: blocks have no length in time, and whoever makes them faster
 /// than was thought only puts off what was decided, by no more than the notice.
 fn schedule(frame: &mut Frame<'_>, rules: B256, asked: U256) -> Result<(), Stop> {
-    let height = asked.max(least_height(frame)?);
     let slot = frame.mapping(slots::UPGRADES, rules)?;
+    // Decided twice, it stays where everybody expects it.
+    if frame.load(slot)? == asked {
+        return Ok(());
+    }
+    let height = asked.max(least_height(frame)?);
     let list = List(slots::UPGRADE_LIST);
     let known = list.page(frame, U256::ZERO, U256::MAX)?;
     if !known.contains(&rules.into()) {
