@@ -8,21 +8,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
-use support::{Devnet, og};
+use support::{Devnet, amount, og, said};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const OPG: u128 = 1_000_000_000_000_000_000;
-
-fn said(devnet: &Devnet, arguments: &[&str]) -> Value {
-    let said = devnet.og(&[arguments, &["--json"]].concat());
-    assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
-    said.json()
-}
-
-fn amount(value: &Value) -> u128 {
-    value.as_str().unwrap().parse().unwrap()
-}
 
 fn relayer(devnet: &Devnet) -> Child {
     og().arg("--dir").arg(devnet.dir()).arg("relayer").stderr(Stdio::null()).spawn().unwrap()

@@ -15,20 +15,10 @@ use contracts::{
 };
 use payments::{Address, hex};
 use serde_json::{Value, json};
-use support::{Devnet, Said};
+use support::{Devnet, Said, amount, said};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const OPG: u128 = 1_000_000_000_000_000_000;
-
-fn said(devnet: &Devnet, arguments: &[&str]) -> Value {
-    let said = devnet.og(&[arguments, &["--json"]].concat());
-    assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
-    said.json()
-}
-
-fn amount(value: &Value) -> u128 {
-    value.as_str().unwrap().parse().unwrap()
-}
 
 fn address(value: &Value) -> Address {
     value.as_str().unwrap().parse().unwrap()

@@ -5,17 +5,11 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use support::Devnet;
+use serde_json::json;
+use support::{Devnet, said};
 
 /// A devnet decides in a minute and some seconds.
 const PATIENCE: Duration = Duration::from_secs(240);
-
-fn said(devnet: &Devnet, arguments: &[&str]) -> Value {
-    let said = devnet.og(&[arguments, &["--json"]].concat());
-    assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
-    said.json()
-}
 
 #[track_caller]
 fn refused(devnet: &Devnet, arguments: &[&str], words: &[&str]) {

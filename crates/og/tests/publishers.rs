@@ -9,19 +9,13 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Devnet, Said};
+use support::{Devnet, Said, said};
 
 const CHAT: &str = "/v1/chat/completions";
 /// Until a receipt stands, and its shares are paid.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// A thousandth of an OPG.
 const MILLI: u128 = 1_000_000_000_000_000;
-
-fn said(devnet: &Devnet, arguments: &[&str]) -> Value {
-    let said = devnet.og(&[arguments, &["--json"]].concat());
-    assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
-    said.json()
-}
 
 #[track_caller]
 fn refused(devnet: &Devnet, arguments: &[&str], words: &[&str]) {

@@ -84,6 +84,18 @@ impl Said {
     }
 }
 
+/// What a command tells that has to work.
+pub fn said(devnet: &Devnet, arguments: &[&str]) -> Value {
+    let said = devnet.og(&[arguments, &["--json"]].concat());
+    assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+    said.json()
+}
+
+/// A sum that is told as a text.
+pub fn amount(value: &Value) -> u128 {
+    value.as_str().unwrap().parse().unwrap()
+}
+
 pub fn run(command: &mut Command) -> Said {
     let output = command.output().unwrap();
     Said {
@@ -165,9 +177,7 @@ impl Devnet {
 
     /// Where ledger and Base stand with each other.
     pub fn bridge_status(&self) -> Value {
-        let said = self.og(&["bridge", "status", "--json"]);
-        assert_eq!(said.code, 0, "{said:?}");
-        said.json()
+        said(self, &["bridge", "status"])
     }
 
     /// Waits until they stand so.
