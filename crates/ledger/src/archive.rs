@@ -10,7 +10,7 @@ use crate::{base::Base, leaf::Leaf};
 
 /// How many closed epochs can be proven as of: a certificate that comes later than this comes too late.
 pub const RECENT_EPOCHS: usize = 128;
-const TREES: Bounds = Bounds { most: RECENT_EPOCHS, bytes: 48 << 20, least: 8 };
+const TREES: Bounds = Bounds { most: RECENT_EPOCHS, bytes: 24 << 20, least: 6 };
 /// Accounts are proven as of the newest certified epoch, which is seldom older than the newest closed one.
 const WORLDS: Bounds = Bounds { most: 16, bytes: 16 << 20, least: 4 };
 

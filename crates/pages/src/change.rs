@@ -6,7 +6,7 @@ use crypto::Digest;
 
 use crate::failure::PageError;
 use crate::leaf::Leaf;
-use crate::page::{BUCKET_MAX, Branch, Bucket, Link, Page};
+use crate::page::{BUCKET_MAX, Branch, Bucket, Link, Page, bit_of};
 use crate::path::{Path, WAYS};
 use crate::tree::Tree;
 
@@ -125,11 +125,6 @@ impl<'a, L: Leaf> Maker<'a, L> {
 
 fn fits_a_bucket<L: Leaf>(leaves: &[Arc<L>]) -> bool {
     u64::try_from(leaves.len()).is_ok_and(|count| count <= BUCKET_MAX)
-}
-
-/// The bit that stands for a way.
-fn bit_of(way: usize) -> u16 {
-    1_u16.checked_shl(u32::try_from(way).unwrap_or(u32::MAX)).unwrap_or(0)
 }
 
 /// A bucket's leaves with the changes in them.

@@ -17,9 +17,9 @@ pub const BUCKET_MAX: u64 = 32;
 const BUCKET_KIND: u8 = 1;
 const BRANCH_KIND: u8 = 2;
 
-/// About what a branch takes in memory, and a bucket without its leaves.
+/// About what a branch takes in memory, and a bucket without its leaves and digests.
 const BRANCH_BYTES: usize = 1_536;
-const BUCKET_BYTES: usize = 592;
+const BUCKET_BYTES: usize = 112;
 
 /// Some of the tree.
 #[derive(Clone, Debug)]
@@ -33,8 +33,39 @@ pub(crate) enum Page<L: Leaf> {
 pub(crate) struct Bucket<L: Leaf> {
     /// In order of their keys.
     leaves: Vec<Arc<L>>,
-    /// Digests of the binary tree over the next four bits of their keys, as in a branch: what did not change is not digested again.
-    inner: Box<[Digest; WAYS]>,
+    inner: Inner,
+}
+
+/// Digests of a bucket's binary tree over the next four bits of its leaves' keys, numbered as in a branch: what did not change is not
+/// digested again. Most buckets are small, so that only nodes with two leaves and more are here.
+#[derive(Clone, Debug, Default)]
+struct Inner {
+    /// Which nodes these are, a bit each.
+    nodes: u16,
+    digests: Box<[Digest]>,
+}
+
+impl Inner {
+    /// Each at its node.
+    fn spread(&self) -> [Digest; WAYS] {
+        let (mut all, mut digests) = ([Digest::ZERO; WAYS], self.digests.iter());
+        for (node, place) in all.iter_mut().enumerate() {
+            if self.nodes & bit_of(node) != 0 {
+                *place = digests.next().copied().unwrap_or(Digest::ZERO);
+            }
+        }
+        all
+    }
+
+    /// What is at these nodes.
+    fn gathered(nodes: u16, all: &[Digest; WAYS]) -> Self {
+        let own = all.iter().enumerate().filter(|(node, _)| nodes & bit_of(*node) != 0);
+        Self { nodes, digests: own.map(|(_, digest)| *digest).collect() }
+    }
+
+    fn top(&self) -> Digest {
+        self.digests.first().copied().unwrap_or(Digest::ZERO)
+    }
 }
 
 /// What a page names another by.
@@ -83,7 +114,7 @@ impl<L: Leaf> Page<L> {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Bucket(bucket) => {
-                bucket.leaves.iter().fold(BUCKET_BYTES, |sum, leaf| sum.saturating_add(leaf.bytes()))
+                bucket.leaves.iter().fold(bucket.own_bytes(), |sum, leaf| sum.saturating_add(leaf.bytes()))
             }
             Self::Branch(_) => BRANCH_BYTES,
         }
@@ -92,9 +123,7 @@ impl<L: Leaf> Page<L> {
     /// What making it took in memory, where its leaves were there before.
     pub fn own_bytes(&self) -> usize {
         match self {
-            Self::Bucket(bucket) => {
-                BUCKET_BYTES.saturating_add(bucket.leaves.len().saturating_mul(size_of::<Arc<L>>()))
-            }
+            Self::Bucket(bucket) => bucket.own_bytes(),
             Self::Branch(_) => BRANCH_BYTES,
         }
     }
@@ -139,7 +168,7 @@ impl<L: Leaf> Page<L> {
                 let ways = u16::from_be_bytes(take(&mut bytes)?);
                 let mut links = [const { None }; WAYS];
                 for (way, place) in links.iter_mut().enumerate() {
-                    if ways & (1_u16 << way) != 0 {
+                    if ways & bit_of(way) != 0 {
                         let digest = Digest(take(&mut bytes)?);
                         let leaves = Some(u64::from_be_bytes(take(&mut bytes)?)).filter(|leaves| *leaves > 0)?;
                         *place = Some(Link { digest, leaves, held: None });
@@ -176,21 +205,30 @@ impl<L: Leaf> Link<L> {
 impl<L: Leaf> Bucket<L> {
     /// Of these leaves, in order, at this path.
     pub fn of(leaves: Vec<Arc<L>>, path: &Path) -> Self {
-        Self::refreshed(leaves, Box::new([Digest::ZERO; WAYS]), u16::MAX, path)
+        Self::refreshed(leaves, &Inner::default(), u16::MAX, path)
     }
 
     /// The bucket at the same path with these leaves, which differ from its own in these ways only, a bit each.
     pub fn with(&self, leaves: Vec<Arc<L>>, changed: u16, path: &Path) -> Self {
-        Self::refreshed(leaves, self.inner.clone(), changed, path)
+        Self::refreshed(leaves, &self.inner, changed, path)
     }
 
-    fn refreshed(leaves: Vec<Arc<L>>, mut inner: Box<[Digest; WAYS]>, changed: u16, path: &Path) -> Self {
-        refreshed_below(&mut inner, 1, &leaves, path.depth(), changed);
-        Self { leaves, inner }
+    fn refreshed(leaves: Vec<Arc<L>>, old: &Inner, changed: u16, path: &Path) -> Self {
+        let mut refreshing = Refreshing { nodes: old.nodes, digests: old.spread(), changed };
+        refreshing.below(1, &leaves, path.depth());
+        Self { leaves, inner: Inner::gathered(refreshing.nodes, &refreshing.digests) }
     }
 
     pub fn digest(&self) -> Digest {
-        self.inner.get(1).copied().unwrap_or(Digest::ZERO)
+        match self.leaves.as_slice() {
+            [leaf] => leaf.digest(),
+            _ => self.inner.top(),
+        }
+    }
+
+    fn own_bytes(&self) -> usize {
+        let leaves = self.leaves.len().saturating_mul(size_of::<Arc<L>>());
+        BUCKET_BYTES.saturating_add(leaves).saturating_add(size_of_val(&*self.inner.digests))
     }
 
     pub fn leaves(&self) -> &[Arc<L>] {
@@ -202,34 +240,35 @@ impl<L: Leaf> Bucket<L> {
     }
 }
 
-/// Brings the digests of a bucket's binary tree up to date from a node down, whose leaves these are; the node's own.
-fn refreshed_below<L: Leaf>(
-    inner: &mut [Digest; WAYS],
-    node: usize,
-    leaves: &[Arc<L>],
-    depth: usize,
+/// Brings the digests of a bucket's binary tree up to date.
+struct Refreshing {
+    nodes: u16,
+    digests: [Digest; WAYS],
+    /// The ways that changed, a bit each.
     changed: u16,
-) -> Digest {
-    if node >= WAYS {
-        return bucket_digest(leaves, depth);
+}
+
+impl Refreshing {
+    /// From a node down, whose leaves these are; the node's own digest.
+    fn below<L: Leaf>(&mut self, node: usize, leaves: &[Arc<L>], depth: usize) -> Digest {
+        let Some(known) = self.digests.get(node).copied() else { return bucket_digest(leaves, depth) };
+        if leaves.len() < 2 {
+            self.nodes &= !nodes_below(node);
+            return leaves.first().map_or(Digest::ZERO, |leaf| leaf.digest());
+        }
+        if self.changed & ways_below(node) == 0 {
+            return known;
+        }
+        let (left, deeper) = (node.saturating_mul(2), depth.saturating_add(1));
+        let (low, high) = leaves.split_at(leaves.partition_point(|leaf| !bit(leaf.key(), depth)));
+        let (low, high) = (self.below(left, low, deeper), self.below(left.saturating_add(1), high, deeper));
+        let digest = branch_digest(&low, &high);
+        self.nodes |= bit_of(node);
+        if let Some(place) = self.digests.get_mut(node) {
+            *place = digest;
+        }
+        digest
     }
-    if changed & ways_below(node) == 0 {
-        return inner.get(node).copied().unwrap_or(Digest::ZERO);
-    }
-    let (left, below) = (node.saturating_mul(2), depth.saturating_add(1));
-    let (low, high) = leaves.split_at(leaves.partition_point(|leaf| !bit(leaf.key(), depth)));
-    // Also where few leaves are left: no node may keep what it had before.
-    let low = refreshed_below(inner, left, low, below, changed);
-    let high = refreshed_below(inner, left.saturating_add(1), high, below, changed);
-    let digest = match leaves {
-        [] => Digest::ZERO,
-        [leaf] => leaf.digest(),
-        _ => branch_digest(&low, &high),
-    };
-    if let Some(place) = inner.get_mut(node) {
-        *place = digest;
-    }
-    digest
 }
 
 impl<L: Leaf> Branch<L> {
@@ -283,9 +322,23 @@ impl<L: Leaf> Branch<L> {
 
     fn leaves_below(&self, node: usize) -> u64 {
         let ways = ways_below(node);
-        let own = self.links.iter().enumerate().filter(|(way, _)| ways & (1_u16 << way) != 0);
+        let own = self.links.iter().enumerate().filter(|(way, _)| ways & bit_of(*way) != 0);
         own.filter_map(|(_, link)| link.as_ref()).fold(0, |sum, link| sum.saturating_add(link.leaves))
     }
+}
+
+/// The bit that stands for a way, or a node.
+pub(crate) fn bit_of(place: usize) -> u16 {
+    1_u16.checked_shl(u32::try_from(place).unwrap_or(u32::MAX)).unwrap_or(0)
+}
+
+/// A node of a page's binary tree and those below it that have two halves each, a bit each.
+fn nodes_below(node: usize) -> u16 {
+    if !(1..WAYS).contains(&node) {
+        return 0;
+    }
+    let left = node.saturating_mul(2);
+    bit_of(node) | nodes_below(left) | nodes_below(left.saturating_add(1))
 }
 
 /// The ways, a bit each, below a node of a page's binary tree.

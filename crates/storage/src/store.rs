@@ -16,7 +16,7 @@ use crate::{
 const QUEUE: usize = 1_024;
 
 /// Their bytes, in units: one commit alone may be larger.
-const WAITING_UNITS: u32 = 64 << 10;
+const WAITING_UNITS: u32 = 32 << 10;
 const UNIT_BYTES: usize = 1 << 10;
 
 /// Pages of a file that are kept in memory; the operating system caches more where it has room.
@@ -233,7 +233,7 @@ fn opened(path: &Path, tables: &[&'static str]) -> Result<Database, StoreError> 
             other => failed(other.to_string()),
         })?;
         let names: Vec<Change> = tables.iter().map(|table| Change { table, key: Vec::new(), value: None }).collect();
-        write_changes(&database, names.iter().collect()).map_err(|error| match error {
+        write_changes(&database, names).map_err(|error| match error {
             redb::Error::Corrupted(cause) => damaged(cause),
             other => failed(other.to_string()),
         })?;
@@ -246,7 +246,8 @@ fn opened(path: &Path, tables: &[&'static str]) -> Result<Database, StoreError> 
 fn run_commits(database: &Database, mut queue: mpsc::Receiver<Commit>) {
     let mut waiting = Vec::with_capacity(QUEUE);
     while queue.blocking_recv_many(&mut waiting, QUEUE) > 0 {
-        let result = write(database, &waiting).map_err(|error| StoreError::Commit(error.to_string()));
+        let changes = waiting.iter_mut().flat_map(|commit| std::mem::take(&mut commit.changes)).collect();
+        let result = write_changes(database, changes).map_err(|error| StoreError::Commit(error.to_string()));
         for commit in waiting.drain(..) {
             // A caller that no longer waits has its data all the same.
             let _ = commit.done.send(result.clone());
@@ -254,17 +255,15 @@ fn run_commits(database: &Database, mut queue: mpsc::Receiver<Commit>) {
     }
 }
 
-fn write(database: &Database, commits: &[Commit]) -> Result<(), redb::Error> {
-    write_changes(database, commits.iter().flat_map(|commit| &commit.changes).collect())
-}
-
-fn write_changes(database: &Database, mut changes: Vec<&Change>) -> Result<(), redb::Error> {
+/// In one transaction; each is let go of once the file's own pages have it.
+fn write_changes(database: &Database, mut changes: Vec<Change>) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     // Opening a table costs more than a change of it. The sort is stable: what came first to a key stays first.
     changes.sort_by_key(|change| change.table);
-    for of_table in changes.chunk_by(|one, other| one.table == other.table) {
-        let mut table = transaction.open_table(Table::new(of_table[0].table))?;
-        for change in of_table {
+    let mut rest = changes.into_iter().peekable();
+    while let Some(name) = rest.peek().map(|change| change.table) {
+        let mut table = transaction.open_table(Table::new(name))?;
+        while let Some(change) = rest.next_if(|change| change.table == name) {
             match &change.value {
                 Some(value) => table.insert(change.key.as_slice(), value.as_slice())?,
                 None => table.remove(change.key.as_slice())?,

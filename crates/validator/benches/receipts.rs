@@ -21,11 +21,16 @@ use std::time::{Duration, Instant};
 
 use crypto::{SigningKey, threshold::GroupKey};
 use futures::future::join_all;
+use mimalloc::MiMalloc;
 use network::{Client, LedgerClient, now_ms};
 use protocol::{Role, SignedReceipt, transaction::BATCH_MAX};
 use rand::{SeedableRng as _, rngs::StdRng};
 use story::{Chain, genesis_of, key, posted};
 use validator::{Config, Validator};
+
+/// As `og` has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const VALIDATORS: u8 = 4;
 /// One for each validator, and the workers whose receipts it posts.

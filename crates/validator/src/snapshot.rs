@@ -27,11 +27,11 @@ use crate::{
 /// Closed epochs between two snapshots that are offered to others: what a restart executes again at most, besides the open epoch.
 const EVERY: u64 = 32;
 /// Of both states, what may be in memory only; then a snapshot is due with the next epoch.
-const HELD_BYTES: usize = 96 << 20;
+const HELD_BYTES: usize = 48 << 20;
 /// Of closed epochs; then they are written ahead of the snapshot, which costs little: they are only added.
-const AHEAD_BYTES: usize = 32 << 20;
+const AHEAD_BYTES: usize = 12 << 20;
 /// Where the disk does not keep up: execution waits for it.
-const HELD_BYTES_MAX: usize = 256 << 20;
+const HELD_BYTES_MAX: usize = 96 << 20;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Of the EVM's state and of the ledger's own, what is kept in memory of what was read.
 const CACHE_BYTES: usize = 48 << 20;
