@@ -160,16 +160,21 @@ fn weights(claims: &[Claim]) -> impl Iterator<Item = Scalar> {
         all.update(&claim.key.0).update(&claim.signature.0).update(&claim.signed);
     }
     let all = all.finish();
-    (0_u64..).map(move |place| weight(&all, place))
+    (0_u64..).flat_map(move |pair| pair_of_weights(&all, pair))
 }
 
-fn weight(all: &Digest, place: u64) -> Scalar {
-    let digest = hash("og/claims/weight/v1", &[&all.0, &place.to_be_bytes()]);
-    Scalar::from(digest.0.first_chunk::<16>().map_or(1, |bytes| u128::from_be_bytes(*bytes)))
+/// A digest has the bits of two.
+fn pair_of_weights(all: &Digest, pair: u64) -> [Scalar; 2] {
+    let digest = hash("og/claims/weight/v1", &[&all.0, &pair.to_be_bytes()]);
+    let (halves, _) = digest.0.as_chunks::<16>();
+    let mut halves = halves.iter().map(|half| Scalar::from(u128::from_be_bytes(*half)));
+    [(); 2].map(|()| halves.next().unwrap_or(Scalar::ONE))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use curve25519_dalek::constants::EIGHT_TORSION;
     use proptest::prelude::*;
 
@@ -413,6 +418,8 @@ mod tests {
     #[test]
     fn weights_differ_by_place_and_by_every_part_of_a_claim() {
         let claims = [claim(1, 1, How::Honestly), claim(2, 2, How::Honestly)];
+        let many: BTreeSet<[u8; 32]> = weights(&claims).take(99).map(|weight| weight.to_bytes()).collect();
+        assert!(many.len() == 99 && many.iter().all(|weight| weight[16..] == [0; 16] && weight[..16] != [0; 16]));
         let of = |claims: &[Claim]| weights(claims).take(2).collect::<Vec<_>>();
         let first = of(&claims);
         assert_ne!(first[0], first[1]);

@@ -4,6 +4,7 @@
 //! to, and a record only by its digest in the history.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -24,7 +25,7 @@ pub const EPOCHS: &str = "ledger-epochs";
 const LEAVES: &str = "ledger-leaves";
 /// By epoch, kind and piece: whole receipts, then verdicts.
 pub const PIECES: &str = "ledger-pieces";
-/// By worker and number: in which epoch a receipt was anchored under it, which one, and a checksum.
+/// By worker and number: the epoch that has receipts under it and others of its run, which ones, and a checksum.
 pub const SEQUENCES: &str = "ledger-sequences";
 
 /// Pages of its tree.
@@ -42,6 +43,11 @@ pub(crate) const RECEIPTS: u8 = 1;
 pub(crate) const VERDICTS: u8 = 2;
 const LEAF_BYTES: usize = 48;
 const CHECK_BYTES: usize = 8;
+/// What an epoch has of a worker's numbers lies in one row as far as they are equal but for so many lowest bits: a row costs far more than
+/// what is in it, and who looks for a number that is free asks for all rows of its run.
+const RUN_HEIGHT: usize = 3;
+/// How far behind the first, and the receipt's id.
+const NUMBER_BYTES: usize = 33;
 
 record! {
     /// Some of an epoch's receipts.
@@ -211,19 +217,22 @@ impl Base {
 
     /// Which receipt is anchored under a worker's number; `is_there` where one is known to be.
     pub(crate) fn sequence(&self, worker: &NodeId, number: u64, is_there: bool) -> Result<Option<Digest>, PageError> {
-        let key = sequence_key(worker, number);
-        let Some(bytes) = self.pages.read(SEQUENCES, &key)? else {
-            return if is_there { self.lost(worker, number) } else { Ok(None) };
-        };
-        match read_sequence(&key, &bytes) {
-            // What a later state wrote that was given up is not anchored here.
-            Some((epoch, id)) if epoch < self.epochs => Ok(Some(id)),
-            Some(_) if is_there => self.lost(worker, number),
-            Some(_) => Ok(None),
-            None => self
-                .pages
-                .failed(&format!(": what lies at number {number} of worker {worker} is not as it was written")),
+        // Where all numbers of a run came with one epoch, as most do, the first look finds them.
+        for first in run_of(number)..=number {
+            let key = sequence_key(worker, first);
+            let Some(bytes) = self.pages.read(SEQUENCES, &key)? else { continue };
+            match read_numbers(&key, &bytes, number.saturating_sub(first)) {
+                // What a later state wrote that was given up is not anchored here.
+                Some((epoch, Some(id))) if epoch < self.epochs => return Ok(Some(id)),
+                Some(_) => {}
+                None => {
+                    return self
+                        .pages
+                        .failed(&format!(": what lies at number {first} of worker {worker} is not as it was written"));
+                }
+            }
         }
+        if is_there { self.lost(worker, number) } else { Ok(None) }
     }
 
     /// A worker's number has a receipt, and no row.
@@ -253,11 +262,18 @@ pub(crate) fn rows_of(closed: &ClosedEpoch, rows: &mut Vec<Row>) {
     number_rows(closed, rows);
 }
 
-/// Rows of the numbers of an epoch's receipts.
+/// Rows of the numbers of an epoch's receipts: one for each run of which it has some, under the first of them.
 pub(crate) fn number_rows(closed: &ClosedEpoch, rows: &mut Vec<Row>) {
+    let mut runs: BTreeMap<(NodeId, u64), Vec<(u64, Digest)>> = BTreeMap::new();
     for (signed, (id, _)) in closed.receipts.iter().zip(&closed.leaves) {
-        let key = sequence_key(&signed.receipt.worker, signed.receipt.sequence);
-        let value = Some(write_sequence(&key, closed.record.epoch, id));
+        let (worker, number) = (signed.receipt.worker, signed.receipt.sequence);
+        runs.entry((worker, run_of(number))).or_default().push((number, *id));
+    }
+    for ((worker, _), mut numbers) in runs {
+        numbers.sort_unstable();
+        let Some((first, _)) = numbers.first() else { continue };
+        let key = sequence_key(&worker, *first);
+        let value = Some(write_numbers(&key, closed.record.epoch, *first, &numbers));
         rows.push(Row { table: SEQUENCES, key, value });
     }
 }
@@ -323,14 +339,31 @@ fn sequence_key(worker: &NodeId, number: u64) -> Vec<u8> {
     [worker.0.as_slice(), &number.to_be_bytes()].concat()
 }
 
-fn write_sequence(key: &[u8], epoch: u64, id: &Digest) -> Vec<u8> {
-    let told = [epoch.to_be_bytes().as_slice(), &id.0].concat();
-    let check = check_of("og/ledger/sequence/v1", key, &told);
-    [told.as_slice(), &check].concat()
+/// The first number of a run.
+fn run_of(number: u64) -> u64 {
+    number >> RUN_HEIGHT << RUN_HEIGHT
 }
 
-fn read_sequence(key: &[u8], bytes: &[u8]) -> Option<(u64, Digest)> {
-    let mut rest = bytes;
-    let (epoch, id) = (u64::from_be_bytes(pages::take(&mut rest)?), Digest(pages::take(&mut rest)?));
-    (write_sequence(key, epoch, &id) == bytes).then_some((epoch, id))
+fn write_numbers(key: &[u8], epoch: u64, first: u64, numbers: &[(u64, Digest)]) -> Vec<u8> {
+    let mut out = epoch.to_be_bytes().to_vec();
+    for (number, id) in numbers {
+        // Of one run, so that it fits.
+        out.push(u8::try_from(number.saturating_sub(first)).unwrap_or(u8::MAX));
+        out.extend_from_slice(&id.0);
+    }
+    let check = check_of("og/ledger/sequence/v2", key, &out);
+    out.extend_from_slice(&check);
+    out
+}
+
+/// The epoch of a row, and the receipt that has the number so far behind its first, if it has one; `None` for what is not as it was written.
+fn read_numbers(key: &[u8], bytes: &[u8], behind: u64) -> Option<(u64, Option<Digest>)> {
+    let (mut told, check) = bytes.split_last_chunk::<CHECK_BYTES>()?;
+    if check_of("og/ledger/sequence/v2", key, told) != *check {
+        return None;
+    }
+    let epoch = u64::from_be_bytes(pages::take(&mut told)?);
+    let (numbers, rest) = told.as_chunks::<NUMBER_BYTES>();
+    let found = numbers.iter().find(|[own, ..]| u64::from(*own) == behind);
+    rest.is_empty().then(|| (epoch, found.map(|[_, id @ ..]| Digest(*id))))
 }

@@ -54,8 +54,8 @@ pub(crate) struct Epochs {
     held_bytes: usize,
     /// Receipts of closed epochs.
     pub receipts: u64,
-    /// Which receipt has a worker's number, and its epoch, where the base has not.
-    sequences: BTreeMap<(NodeId, u64), (Digest, u64)>,
+    /// Which receipt has a worker's number, by the epoch that anchored it, where the base has not: what the base has goes an epoch at once.
+    sequences: BTreeMap<u64, BTreeMap<(NodeId, u64), Digest>>,
     newest: BTreeMap<NodeId, NewestReceipt>,
     /// Those of them that changed since the last close, as they were.
     before: BTreeMap<NodeId, Option<NewestReceipt>>,
@@ -197,8 +197,8 @@ impl Epochs {
         if number == newest.number {
             return Some(newest.receipt);
         }
-        match self.sequences.get(&(*worker, number)) {
-            Some((id, _)) => Some(*id),
+        match self.sequences.values().rev().find_map(|numbers| numbers.get(&(*worker, number))) {
+            Some(id) => Some(*id),
             None => self.base.as_ref()?.sequence(worker, number, newest.has_all()).ok()?,
         }
     }
@@ -218,7 +218,7 @@ impl Epochs {
     /// A receipt of the open epoch takes its number.
     pub fn number(&mut self, worker: NodeId, number: u64, receipt: Digest) {
         let epoch = self.count();
-        self.sequences.insert((worker, number), (receipt, epoch));
+        self.sequences.entry(epoch).or_default().insert((worker, number), receipt);
         let old = self.newest.get(&worker).cloned();
         self.newest.insert(worker, NewestReceipt::after(old.as_ref(), worker, number, receipt));
         self.before.entry(worker).or_insert(old);
@@ -261,8 +261,8 @@ impl Epochs {
     pub fn unwritten_bytes(&self) -> usize {
         let written = self.written();
         let newest = self.held.iter().rev().take_while(|closed| closed.record.epoch >= written);
-        let sequences = self.sequences.len().saturating_mul(SEQUENCE_BYTES);
-        newest.fold(sequences, |sum, closed| sum.saturating_add(closed.bytes()))
+        let sequences = self.sequences.values().fold(0_usize, |sum, numbers| sum.saturating_add(numbers.len()));
+        newest.fold(sequences.saturating_mul(SEQUENCE_BYTES), |sum, closed| sum.saturating_add(closed.bytes()))
     }
 
     /// Lets go of what lies in `base`, unless more lies in the one that it has.
@@ -270,7 +270,7 @@ impl Epochs {
         if base.epochs < self.written() {
             return;
         }
-        self.sequences.retain(|_, (_, epoch)| *epoch >= base.epochs);
+        self.sequences = self.sequences.split_off(&base.epochs);
         self.base = Some(base.clone());
         self.trim();
     }
@@ -295,13 +295,14 @@ impl Epochs {
         base: Option<Base>,
     ) -> Option<Self> {
         let sorted = newest.windows(2).all(|pair| matches!(pair, [low, high] if low.worker < high.worker));
-        let mut sequences = BTreeMap::new();
-        for (signed, (id, epoch)) in held.iter().flat_map(|closed| {
-            let ids = closed.leaves.iter().map(|(id, _)| (*id, closed.record.epoch));
-            closed.receipts.iter().zip(ids)
-        }) {
-            sequences.insert((signed.receipt.worker, signed.receipt.sequence), (id, epoch));
-        }
+        let numbers = |closed: &Arc<ClosedEpoch>| {
+            let ids = closed.receipts.iter().zip(&closed.leaves);
+            let number = |(signed, (id, _)): (&Arc<SignedReceipt>, &(Digest, Amount))| {
+                ((signed.receipt.worker, signed.receipt.sequence), *id)
+            };
+            (closed.record.epoch, ids.map(number).collect::<BTreeMap<_, _>>())
+        };
+        let sequences = held.iter().map(numbers).collect::<BTreeMap<_, _>>();
         let newest = newest.into_iter().map(|newest| (newest.worker, newest)).collect();
         let held_bytes = held.iter().fold(0_usize, |sum, closed| sum.saturating_add(closed.bytes()));
         let (held, last, before) = (held.into(), Some(last), BTreeMap::new());

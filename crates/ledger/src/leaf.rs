@@ -11,40 +11,57 @@ const STATUS_KIND: u8 = 1;
 const ROW_KIND: u8 = 2;
 /// Bytes of a receipt's status, which begins with the receipt's id.
 const STATUS_BYTES: usize = 133;
-/// About what a leaf takes in memory beside its bytes.
-const LEAF_BYTES: usize = 144;
+/// About what a leaf takes in memory beside its bytes; a row a little more, but most leaves are receipts' statuses.
+const LEAF_BYTES: usize = 96;
 
 /// A row with its place and its digest in the tree.
 #[derive(Clone, Debug)]
 pub struct Leaf {
     key: Digest,
     digest: Digest,
-    /// A receipt's status says its own place.
-    is_status: bool,
-    bytes: Box<[u8]>,
+    content: Content,
+}
+
+/// A row's canonical bytes.
+#[derive(Clone, Debug)]
+enum Content {
+    /// A receipt's status, which says its own place. It lies in the leaf itself: there are as many as receipts, and each would have a piece
+    /// of memory of its own.
+    Status([u8; STATUS_BYTES]),
+    Row(Box<[u8]>),
+}
+
+impl Content {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Status(bytes) => bytes,
+            Self::Row(bytes) => bytes,
+        }
+    }
 }
 
 impl Leaf {
     /// Whatever stands at a key.
     pub(crate) fn row(key: Digest, bytes: Vec<u8>) -> Self {
-        Self::of(key, false, bytes.into())
+        Self::of(key, Content::Row(bytes.into()))
     }
 
     /// A receipt's status, at the key of its receipt.
     pub(crate) fn status(key: Digest, status: &ReceiptStatus) -> Self {
         let mut bytes = Vec::with_capacity(STATUS_BYTES);
         status.write(&mut bytes);
-        Self::of(key, true, bytes.into())
+        // All of them are as long, so that nothing is cut and nothing missing.
+        Self::of(key, Content::Status(bytes.first_chunk().copied().unwrap_or([0; STATUS_BYTES])))
     }
 
-    fn of(key: Digest, is_status: bool, bytes: Box<[u8]>) -> Self {
-        let digest = leaf_digest(&sparse::Leaf { key, value: value_digest(&bytes) });
-        Self { key, digest, is_status, bytes }
+    fn of(key: Digest, content: Content) -> Self {
+        let digest = leaf_digest(&sparse::Leaf { key, value: value_digest(content.bytes()) });
+        Self { key, digest, content }
     }
 
     /// The row's canonical bytes.
     pub(crate) fn row_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.content.bytes()
     }
 }
 
@@ -62,22 +79,23 @@ impl pages::Leaf for Leaf {
     }
 
     fn proven(&self) -> sparse::Leaf {
-        sparse::Leaf { key: self.key, value: value_digest(&self.bytes) }
+        sparse::Leaf { key: self.key, value: value_digest(self.row_bytes()) }
     }
 
     fn bytes(&self) -> usize {
-        LEAF_BYTES.saturating_add(self.bytes.len())
+        LEAF_BYTES.saturating_add(self.row_bytes().len())
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        if self.is_status {
-            out.push(STATUS_KIND);
-        } else {
-            out.push(ROW_KIND);
-            out.extend_from_slice(&self.key.0);
-            out.extend_from_slice(&u32::try_from(self.bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+        match &self.content {
+            Content::Status(_) => out.push(STATUS_KIND),
+            Content::Row(bytes) => {
+                out.push(ROW_KIND);
+                out.extend_from_slice(&self.key.0);
+                out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+            }
         }
-        out.extend_from_slice(&self.bytes);
+        out.extend_from_slice(self.row_bytes());
     }
 
     fn read(bytes: &mut &[u8]) -> Option<Self> {
@@ -85,7 +103,7 @@ impl pages::Leaf for Leaf {
             [STATUS_KIND] => {
                 let status: [u8; STATUS_BYTES] = take(bytes)?;
                 let id = Digest(take(&mut status.as_slice())?);
-                Some(Self::of(state_key::receipt(&id), true, Box::new(status)))
+                Some(Self::of(state_key::receipt(&id), Content::Status(status)))
             }
             [ROW_KIND] => {
                 let key = Digest(take(bytes)?);
@@ -93,7 +111,7 @@ impl pages::Leaf for Leaf {
                 let (own, rest) = bytes.split_at_checked(length)?;
                 *bytes = rest;
                 // Written like this it would have the same digest, and make the page longer: a row has one form.
-                (!is_status(&key, own)).then(|| Self::of(key, false, own.into()))
+                (!is_status(&key, own)).then(|| Self::of(key, Content::Row(own.into())))
             }
             _ => None,
         }

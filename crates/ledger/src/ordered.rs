@@ -84,9 +84,11 @@ pub struct Checked {
 impl Checked {
     /// Checks all signatures of many at once. Judged they are where senders and workers are known.
     pub fn all(natives: Vec<Arc<Native>>) -> Vec<Self> {
-        let receipts = |native: &Arc<Native>| native.receipts.iter().map(|(_, claim)| *claim).collect::<Vec<_>>();
-        let claims: Vec<Claim> =
-            natives.iter().flat_map(|native| std::iter::once(native.claim).chain(receipts(native))).collect();
+        let mut claims = Vec::with_capacity(natives.iter().map(|native| native.signatures()).sum());
+        for native in &natives {
+            claims.push(native.claim);
+            claims.extend(native.receipts.iter().map(|(_, claim)| *claim));
+        }
         let mut verdicts = Claim::all(&claims).into_iter();
         let checked = |native: Arc<Native>| {
             let is_signed = verdicts.next().unwrap_or(false);

@@ -101,11 +101,17 @@ impl<T: Canonical, const MAX: usize> Canonical for List<T, MAX> {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let field = reader.field();
         let count = reader.count(MAX)?;
-        // Grows as items really arrive: an item may be larger in memory than on the wire.
+        // Nothing before the first has arrived, as an item may be larger in memory than on the wire; then room for as many as there are
+        // bytes for if the others are as long. Where they are shorter it grows as they arrive.
         let mut items = Vec::new();
-        for _ in 0..count {
+        for left in (0..count).rev() {
+            let before = reader.remaining();
             items.push(T::read(reader)?);
             reader.enter(field);
+            if items.len() == 1 {
+                let each = before.saturating_sub(reader.remaining());
+                items.reserve_exact(reader.remaining().checked_div(each).map_or(0, |fit| fit.min(left)));
+            }
         }
         Ok(Self(items))
     }

@@ -271,7 +271,8 @@ fn a_number_that_is_gone_beside_a_gap_is_noticed_by_its_own_receipt_or_the_one_b
     world.next_epoch();
     let snapshot = world.ledger.snapshot().unwrap();
     written(&disk, &Cache::new(0), &snapshot);
-    let key = [node(WORKER).0.as_slice(), &3_u64.to_be_bytes()].concat();
+    // They came with one epoch and are of one run: all lie under the first.
+    let key = [node(WORKER).0.as_slice(), &0_u64.to_be_bytes()].concat();
     let failure = |is_gone: bool, signed: &SignedReceipt| {
         let mut tables = Tables::clone(&disk.tables());
         if is_gone {
@@ -284,13 +285,42 @@ fn a_number_that_is_gone_beside_a_gap_is_noticed_by_its_own_receipt_or_the_one_b
         let _ = other.send(GATEWAY, post([signed]));
         cache.failure().map(ToString::to_string)
     };
-    let again = answers[3].changed(WORKER, |receipt| receipt.output_tokens += 1);
-    for signed in [&answers[3].signed, &again] {
+    let again = answers[4].changed(WORKER, |receipt| receipt.output_tokens += 1);
+    for signed in [&answers[4].signed, &again] {
         let error = failure(true, signed).unwrap();
-        assert!(error.contains("number 3 of worker") && error.ends_with("is missing"), "{error}");
+        assert!(error.contains("number 4 of worker") && error.ends_with("is missing"), "{error}");
         assert_eq!(failure(false, signed), None);
     }
     assert_eq!(failure(true, &answers[1].signed), None, "a number that is free");
+}
+
+#[test]
+fn a_number_is_found_in_whichever_row_of_its_run_it_lies() {
+    let (mut world, disk) = (World::new(), Disk::default());
+    let answers: Vec<_> = (0..12).map(|_| world.answer(WORKER)).collect();
+    // Parts of two runs, each epoch's behind those of the epoch before and between them; two numbers stay free.
+    for part in [[0, 5, 9].as_slice(), &[2, 3, 8, 11], &[1, 4, 10]] {
+        world.send(GATEWAY, post(part.iter().map(|number: &usize| &answers[*number].signed))).unwrap();
+        world.next_epoch();
+    }
+    let snapshot = world.ledger.snapshot().unwrap();
+    written(&disk, &Cache::new(0), &snapshot);
+    let tables = disk.tables();
+    let rows: Vec<u64> = tables
+        .keys()
+        .filter(|(table, _)| *table == ledger::SEQUENCES)
+        .map(|(_, key)| u64::from_be_bytes(key[32..].try_into().unwrap()))
+        .collect();
+    assert_eq!(rows, [0, 1, 2, 8, 9, 10]);
+    for (number, answer) in answers.iter().enumerate() {
+        let cache = Cache::new(0);
+        let mut other = World { ledger: reopened(&disk, &cache, snapshot.bytes()), ..World::new() };
+        other.time_ms = world.time_ms;
+        let is_free = [6, 7].contains(&number);
+        assert_eq!(other.posting(&answer.signed).is_ok(), is_free, "{number}");
+        assert_eq!(world.ledger.status(&answer.id()).is_none(), is_free, "{number}");
+        assert!(cache.failure().is_none(), "{number}");
+    }
 }
 
 #[test]
