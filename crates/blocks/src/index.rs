@@ -1,8 +1,9 @@
-//! Blocks on the disk, by number, by hash and by what is in them: transactions, and whose logs.
+//! Blocks on the disk, by number, by hash and by what is in them: transactions, and whose logs. Beside them, what became of the native
+//! transactions that were ordered with theirs.
 //!
 //! Whoever has the blocks can make it anew, all of it. What is read from it was written here, so senders are kept and not recovered again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,6 +24,11 @@ const PLACES: &str = "places";
 /// those of all before it.
 const LOGS: &str = "logs";
 
+/// What became of a native transaction, by its id: the block that ended it, then why that refused it, or nothing.
+const NATIVES: &str = "natives";
+/// The ids of those that a block ended, so that they go with it.
+const NATIVE_IDS: &str = "native-ids";
+
 const OF_ADDRESS: u8 = 0;
 const OF_FIRST_TOPIC: u8 = 1;
 const NEWEST_LOGGED: [u8; 1] = [2];
@@ -38,6 +44,15 @@ pub(crate) const OLD_SPAN: &str = "old-span";
 
 /// Entries that one read takes from a table.
 const PAGE: usize = 16_384;
+
+/// What became of a native transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativeOutcome {
+    /// The number of the block that ended it.
+    pub block: u64,
+    /// Why the block refused it; absent where it was executed. Not empty.
+    pub refusal: Option<String>,
+}
 
 #[derive(RlpEncodable, RlpDecodable)]
 struct Body {
@@ -65,8 +80,20 @@ pub struct Index {
 
 impl Index {
     /// What its file must have been opened with.
-    pub const TABLES: &[&str] =
-        &[HEADERS, BODIES, NUMBERS, PLACES, LOGS, OLD_ACCOUNTS, OLD_SLOTS, OLD_CODES, OLD_KEYS, OLD_SPAN];
+    pub const TABLES: &[&str] = &[
+        HEADERS,
+        BODIES,
+        NUMBERS,
+        PLACES,
+        LOGS,
+        NATIVES,
+        NATIVE_IDS,
+        OLD_ACCOUNTS,
+        OLD_SLOTS,
+        OLD_CODES,
+        OLD_KEYS,
+        OLD_SPAN,
+    ];
 
     pub fn new(store: Store, chain: Chain) -> Self {
         Self { store, chain }
@@ -110,6 +137,10 @@ impl Index {
                 changes.extend(hashes.map(|hash| Change::remove(PLACES, hash.as_slice())));
                 let rows = body.log_rows(block)?;
                 changes.extend(rows.into_iter().map(|row| Change::remove(LOGS, row)));
+            }
+            if let Some(ids) = self.get(NATIVE_IDS, &key)? {
+                changes.extend(ids.chunks(B256::len_bytes()).map(|id| Change::remove(NATIVES, id)));
+                changes.push(Change::remove(NATIVE_IDS, key));
             }
             changes.push(Change::remove(BODIES, key));
             changes.push(Change::remove(HEADERS, key));
@@ -171,6 +202,15 @@ impl Index {
         Ok(Some(Place { block: number(block)?, index }))
     }
 
+    /// What became of a native transaction; nothing where no block that is here brought it to an end.
+    pub fn native(&self, id: &B256) -> Result<Option<NativeOutcome>, NodeError> {
+        let Some(bytes) = self.get(NATIVES, id.as_slice())? else { return Ok(None) };
+        let (block, refusal) = bytes.split_at_checked(8).ok_or_else(|| broken("a native transaction"))?;
+        let refusal = std::str::from_utf8(refusal).map_err(broken)?;
+        let refusal = Some(refusal.to_owned()).filter(|refusal| !refusal.is_empty());
+        Ok(Some(NativeOutcome { block: number(block)?, refusal }))
+    }
+
     /// The first block whose logs have no rows here, nor those of any after it: all that are here from it on may have logs of any key.
     pub fn unlogged_from(&self) -> Result<u64, NodeError> {
         let newest = self.get(LOGS, &NEWEST_LOGGED)?.map(|bytes| number(&bytes)).transpose()?;
@@ -228,6 +268,21 @@ impl Index {
         }
         let logs = block.receipts.iter().flat_map(|receipt| receipt.logs());
         put.extend(logged(block.header.number, log_rows(block.header.number, logs)));
+        put
+    }
+
+    /// What tells of a block's native transactions, each with why it was refused if it was: to be written with the block.
+    pub fn put_natives(block: u64, natives: &BTreeMap<B256, Option<String>>) -> Vec<Change> {
+        if natives.is_empty() {
+            return Vec::new();
+        }
+        let block = block.to_be_bytes();
+        let ids: Vec<u8> = natives.keys().flat_map(|id| id.0).collect();
+        let mut put = vec![Change::put(NATIVE_IDS, block, ids)];
+        for (id, refusal) in natives {
+            let words = refusal.as_deref().unwrap_or_default();
+            put.push(Change::put(NATIVES, id.as_slice(), [block.as_slice(), words.as_bytes()].concat()));
+        }
         put
     }
 }

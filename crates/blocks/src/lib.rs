@@ -13,7 +13,7 @@ mod undo;
 mod view;
 pub mod waiting;
 
-pub use index::Index;
+pub use index::{Index, NativeOutcome};
 pub use live::{Held, Keep, Live, Recent};
 pub use pool::{Pool, PoolLimits, Promised, Room};
 pub use served::{Served, Source};

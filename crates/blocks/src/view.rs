@@ -9,7 +9,7 @@ use evm::{Block, Chain, World};
 use rpc::{Event, LogKey, NodeError, Place, State};
 use tokio::sync::broadcast;
 
-use crate::index::Index;
+use crate::index::{Index, NativeOutcome};
 use crate::live::Live;
 use crate::undo::{Step, Undos};
 
@@ -128,6 +128,11 @@ impl View {
             return Ok(Some(place));
         }
         self.indexed(|index| index.place_of(transaction), |place| place.block)
+    }
+
+    /// What became of a native transaction, as the index has it by now.
+    pub fn native(&self, id: &B256) -> Result<Option<NativeOutcome>, NodeError> {
+        self.indexed(|index| index.native(id), |outcome| outcome.block)
     }
 
     /// Blocks from `from` on that may have logs of this key, in order, at most `most`: those whose rows in the index say so, and all whose

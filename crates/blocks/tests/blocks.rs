@@ -1,11 +1,12 @@
 //! Blocks and waiting transactions from outside: what is found where, what a proposal gets, what is forgotten.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256};
-use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, View, waiting};
+use blocks::{Index, Keep, Live, NativeOutcome, Pool, PoolLimits, Recent, Room, View, waiting};
 use evm::{Block, BlockBuilder, Chain, Genesis, GenesisAccount, NextBlock, Transaction, World};
 use k256::ecdsa::SigningKey;
 use rpc::{LogKey, NodeError, SubmitError};
@@ -451,6 +452,48 @@ fn blocks_without_rows_of_their_logs_may_have_any_until_the_rows_are_made_up_for
     assert_eq!(logged(0, 9), [1, 3]);
     let alone = View::new(CHAIN, None, Live::new([chain[3].clone()], Pool::new(PoolLimits::default())));
     assert_eq!(alone.logged(&OF_MINT, 2, 9).unwrap(), [2, 3]);
+}
+
+#[test]
+fn what_became_of_native_transactions_is_told_with_their_block_and_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap(), CHAIN);
+    let mut chain = vec![begin()];
+    for _ in 0..2 {
+        chain.push(after(&chain[chain.len() - 1], &[]));
+    }
+    let id = B256::repeat_byte;
+    let ended = [
+        BTreeMap::new(),
+        BTreeMap::from([(id(1), None), (id(2), Some("balance of 1 is less than 2".to_owned()))]),
+        BTreeMap::from([(id(3), None)]),
+    ];
+    for (recent, natives) in chain.iter().zip(&ended) {
+        let number = recent.block.header.number;
+        let written = [Index::put(&recent.block), Index::put_natives(number, natives)].concat();
+        index.store().commit_blocking(written).unwrap();
+    }
+    assert!(Index::put_natives(7, &ended[0]).is_empty(), "blocks without any have no row");
+    let view = View::new(CHAIN, Some(index.clone()), Live::new(chain[..2].to_vec(), Pool::new(PoolLimits::default())));
+    let refusal = Some("balance of 1 is less than 2".to_owned());
+    assert_eq!(view.native(&id(1)).unwrap(), Some(NativeOutcome { block: 1, refusal: None }));
+    assert_eq!(view.native(&id(2)).unwrap(), Some(NativeOutcome { block: 1, refusal }));
+    assert_eq!(
+        (view.native(&id(3)).unwrap(), view.native(&id(4)).unwrap()),
+        (None, None),
+        "of a block that is not shown"
+    );
+    view.live_mut().push(chain[2].clone());
+    assert_eq!(view.native(&id(3)).unwrap(), Some(NativeOutcome { block: 2, refusal: None }));
+
+    index.store().commit_blocking(index.remove(0..2).unwrap()).unwrap();
+    assert_eq!([1, 2, 3].map(|byte| index.native(&id(byte)).unwrap().is_some()), [false, false, true]);
+    assert_eq!((index.all("natives").unwrap().len(), index.all("native-ids").unwrap().len()), (1, 1));
+    view.keep_from(3);
+    assert_eq!(view.native(&id(3)).unwrap(), None, "its block is about to go");
+    let cut = vec![storage::Change::put("natives", id(5).as_slice(), vec![0_u8; 7])];
+    index.store().commit_blocking(cut).unwrap();
+    assert!(matches!(index.native(&id(5)), Err(NodeError::Read(_))));
 }
 
 #[test]

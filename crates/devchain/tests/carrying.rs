@@ -10,7 +10,7 @@ use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::network::axum::{Router, extract::Path, routing::get};
+use ::network::axum::{Router, extract::Path, http::StatusCode, routing::get};
 use ::network::{Client, LedgerClient, Limits, Noun, Server, nouns};
 use contracts::abi::{IBridgedOPG, ISettlement};
 use contracts::addresses::{DEVNET_SETTLEMENT, PERMIT2};
@@ -22,6 +22,7 @@ use stage::{LEDGER, key, start};
 use started::Started;
 
 /// What the only validator says.
+#[derive(Clone)]
 struct Said {
     rotations: Vec<CertifiedRotation>,
     newest: CertifiedEpoch,
@@ -45,7 +46,10 @@ async fn validator(said: &Shared) -> Server {
         )
         .route(
             "/settlements/{number}",
-            get(move |Path(number): Path<usize>| ready(Noun(settlements.lock().unwrap().settlements[number].clone()))),
+            get(move |Path(number): Path<usize>| {
+                let found = settlements.lock().unwrap().settlements.get(number).cloned();
+                ready(found.map(Noun).ok_or(StatusCode::NOT_FOUND))
+            }),
         );
     Server::start("127.0.0.1:0".parse().unwrap(), router, Limits::default()).await.unwrap()
 }
@@ -204,6 +208,42 @@ async fn contracts_believe_the_present_key_and_took_over_nothing_else_before_the
     assert_eq!(carries(&relayer).await, Some(Load::Settlement(0)));
     assert!(deployer.finish(&site).await.unwrap().is_empty(), "what it took over is the ledger's");
     validator.stop().await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn contracts_are_not_foreign_on_the_word_of_one_validator_that_knows_of_no_settlement() {
+    let first = Committee::dealt(LEDGER, 7, 4);
+    let folder = tempfile::tempdir().unwrap();
+    let (_base, served) = base(&first, folder.path()).await;
+    let mut told = Told::new(&first);
+    let knows = validator(&told.said).await;
+    let deployer = deployer(first.key, &served, &knows);
+    let site = deployer.site(None).await.unwrap();
+    assert_eq!(deployer.finish(&site).await.unwrap().len(), 2);
+    told.settle(&first);
+    let Deployer { base, ledger, key, .. } = &deployer;
+    let (base, ledger, key) = (base.clone(), ledger.clone(), key.clone());
+    let relayer = Relayer { base, settlement: site.settlement, ledger, chain_id: LEDGER, network: first.key, key };
+    assert_eq!(carries(&relayer).await, Some(Load::Settlement(0)));
+
+    let behind = Arc::new(Mutex::new(Said { settlements: Vec::new(), ..told.said.lock().unwrap().clone() }));
+    let [one, other] = [validator(&behind).await, validator(&behind).await];
+    let away = "http://127.0.0.1:1".to_owned();
+    // Of four.
+    let finished = async |asked_first: &Server, second: String| {
+        let urls = [asked_first.url(), second, away.clone(), away.clone()];
+        let ledger = LedgerClient::new(Client::new(Duration::from_secs(20)), &urls);
+        Deployer { ledger, ..self::deployer(first.key, &served, &knows) }.finish(&site).await
+    };
+    assert!(finished(&one, knows.url()).await.unwrap().is_empty(), "one shows it");
+    let unknown = finished(&one, away.clone()).await.unwrap_err();
+    assert!(matches!(unknown, DeployError::Carry(CarryError::Ledger(_))), "{unknown}");
+    let foreign = finished(&one, other.url()).await.unwrap_err();
+    assert!(matches!(foreign, DeployError::Foreign(at) if at == site.settlement), "{foreign}");
+    for server in [knows, one, other] {
+        server.stop().await;
+    }
     served.stop().await;
 }
 

@@ -9,6 +9,8 @@ use crate::{event::Event, refusal::Refusal};
 pub struct Outcome {
     /// Absent where the bytes were no transaction.
     pub id: Option<Digest>,
+    /// Whether it is native and its sender's nonce is used up by it: done or refused, no other block ever brings it to another end.
+    pub is_counted: bool,
     pub result: Result<(), Refusal>,
 }
 

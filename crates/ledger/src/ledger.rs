@@ -105,15 +105,15 @@ impl Ledger {
         let (mut outcomes, mut ethereum) = (Vec::with_capacity(transactions.len()), Vec::new());
         for (index, ordered) in transactions.into_iter().enumerate() {
             let id = ordered.id();
-            let result = match ordered {
+            let (is_counted, result) = match ordered {
                 Ordered::Native(checked) => self.transact(checked),
                 Ordered::Ethereum(transaction) => {
                     ethereum.push((index, transaction));
-                    Ok(())
+                    (false, Ok(()))
                 }
-                Ordered::Unreadable(refusal) => Err(refusal),
+                Ordered::Unreadable(refusal) => (false, Err(refusal)),
             };
-            outcomes.push(Outcome { id, result });
+            outcomes.push(Outcome { id, is_counted, result });
         }
         let (head, logs) = self.present.state.settle();
         let earner = self.earner(&block.proposer);
@@ -157,21 +157,31 @@ impl Ledger {
         closed
     }
 
-    fn transact(&mut self, checked: Checked) -> Result<(), Refusal> {
-        self.check_sender(checked.transaction(), &self.present.state.purse)?;
-        if !checked.is_signed() {
-            return Err(Refusal::BadSignature);
+    /// Whether the sender's nonce is used up, and what came of the transaction.
+    fn transact(&mut self, checked: Checked) -> (bool, Result<(), Refusal>) {
+        if let Err(refusal) = self.check_next(&checked) {
+            return (false, Err(refusal));
         }
-        let (sender, given) = (checked.transaction().sender, checked.transaction().nonce);
-        let next = self.present.state.nonce(&sender);
-        if given > next {
-            return Err(Refusal::NonceTooHigh { given, next });
-        }
+        let sender = checked.transaction().sender;
         // Used up even if the action is refused: else what follows would wait for it for ever, and a refused transaction could
         // be executed much later, when nobody expects it.
         self.present.state.count(&sender);
         let (action, receipts) = checked.into_parts();
-        actions::apply(&mut self.present, &sender, action, &receipts)
+        (true, actions::apply(&mut self.present, &sender, action, &receipts))
+    }
+
+    /// Authentic, and its sender's next one.
+    fn check_next(&self, checked: &Checked) -> Result<(), Refusal> {
+        let transaction = checked.transaction();
+        self.check_sender(transaction, &self.present.state.purse)?;
+        if !checked.is_signed() {
+            return Err(Refusal::BadSignature);
+        }
+        let (given, next) = (transaction.nonce, self.present.state.nonce(&transaction.sender));
+        if given > next {
+            return Err(Refusal::NonceTooHigh { given, next });
+        }
+        Ok(())
     }
 
     /// What the mempool asks before it keeps a native transaction and shows it to others.

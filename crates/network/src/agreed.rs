@@ -1,7 +1,7 @@
 //! Questions that one validator is not believed about: answers that more than a third of all give alike.
 //!
 //! Of n = 3f + 1 validators at most f lie, so that of f + 1 that say the same one at least is honest. What moves on between two answers
-//! is asked for again; who needs a proof instead takes a bundle or a settlement.
+//! is asked for again; who needs a proof instead takes a bundle or a settlement. That there is no settlement is no proof, and counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,6 +11,7 @@ use std::{
 use protocol::{
     AllocationRecord, Digest, DuesRecord, EvmAddress, KeyRecord, PublicKey, ShareRecord,
     service::{CertifiedEpoch, GatewayCredit, ReceiptView},
+    settled::ProvenSettlement,
 };
 
 use crate::{
@@ -113,6 +114,28 @@ impl LedgerClient {
     /// What an account of the EVM holds.
     pub async fn wallet_agreed(&self, address: &str) -> Result<AccountView, NetworkError> {
         self.agreed(&format!("accounts/{address}"), |url| self.account_at(url)).await
+    }
+
+    /// A settlement that `holds`, whoever shows it; nothing where more than may lie say that there is none. What does not hold is no word.
+    pub async fn settlement_shown(
+        &self,
+        number: u64,
+        holds: impl Fn(&ProvenSettlement) -> bool,
+    ) -> Result<Option<ProvenSettlement>, NetworkError> {
+        let path = format!("settlements/{number}");
+        let (mut nothing, mut last) = (0_usize, None);
+        for url in self.validators.iter() {
+            match self.client.get::<ProvenSettlement>(&format!("{url}/{path}")).await {
+                Ok(shown) if holds(&shown) => return Ok(Some(shown)),
+                Ok(_) => {}
+                Err(NetworkError::Refused { status: 404, .. }) => nothing = nothing.saturating_add(1),
+                Err(error) => last = Some(error),
+            }
+        }
+        if nothing > self.faults() {
+            return Ok(None);
+        }
+        Err(last.unwrap_or_else(|| self.disagreement(&path, nothing)))
     }
 
     /// Receipts that are challenged, where one honest validator at least says so: lists move, so that each receipt is counted by itself.

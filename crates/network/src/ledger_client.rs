@@ -45,11 +45,28 @@ pub struct Progress {
     pub height: u64,
 }
 
+/// Where a native transaction is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In a validator's pool.
+    Waiting,
+    Executed {
+        height: u64,
+    },
+    /// The block of this height used its nonce up, and did nothing else.
+    Refused {
+        height: u64,
+        reason: String,
+    },
+}
+
 /// Rows of one page of a validator's lists; a shorter page is the last.
 pub const MODELS_A_PAGE: usize = 256;
 pub const SHARES_A_PAGE: usize = 256;
 /// Fewer, because openings are large.
 pub const CHALLENGES_A_PAGE: usize = 16;
+/// Letters of a refusal that are read.
+const REASON_MAX: usize = 500;
 /// Most rows of a list that is read whole.
 const ROWS_MAX: usize = 1 << 20;
 
@@ -110,7 +127,7 @@ impl LedgerClient {
 
     /// The key, if any validator that answers knows it: one that lags behind or is cut off knows of no new ones.
     pub async fn key(&self, key: &PublicKey) -> Result<KeyRecord, NetworkError> {
-        self.anywhere(&format!("keys/{key}")).await
+        self.anywhere(|url| async move { self.client.get(&format!("{url}/keys/{key}")).await }).await
     }
 
     pub async fn latest_epoch(&self) -> Result<CertifiedEpoch, NetworkError> {
@@ -151,16 +168,36 @@ impl LedgerClient {
 
     /// The receipt, if any validator that answers knows it: one that lags behind or is cut off knows of none.
     pub async fn receipt_anywhere(&self, id: &Digest) -> Result<ReceiptView, NetworkError> {
-        self.anywhere(&format!("receipts/{id}")).await
+        self.anywhere(|url| async move { self.client.get(&format!("{url}/receipts/{id}")).await }).await
+    }
+
+    /// Where a native transaction is, if any validator that answers knows it: one that lags behind knows of none, nor does one that was
+    /// not shown it yet. What the first says is believed that knows it.
+    pub async fn whereabouts(&self, id: &Digest) -> Result<Option<Whereabouts>, NetworkError> {
+        let ask = |url: &str| {
+            let url = format!("{url}/transactions/{id}");
+            async move {
+                let bytes = self.client.get_bytes(&url).await?;
+                let source = protocol::DecodeError::Utf8 { field: "transaction" };
+                parse_whereabouts(&bytes).ok_or(NetworkError::Decode { url, source })
+            }
+        };
+        match self.anywhere(ask).await {
+            Err(error) if error.code() == Some("unknown_transaction") => Ok(None),
+            told => told.map(Some),
+        }
     }
 
     /// What the first validator has that does not say that there is nothing; nothing only if nobody has it.
-    async fn anywhere<T: Canonical>(&self, path: &str) -> Result<T, NetworkError> {
+    async fn anywhere<'a, T, F>(&'a self, ask: impl Fn(&'a str) -> F) -> Result<T, NetworkError>
+    where
+        F: Future<Output = Result<T, NetworkError>>,
+    {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut missing = None;
         let mut last = NetworkError::Address { url: "(no validator configured)".to_owned() };
         for index in self.order(first) {
-            match self.client.get(&format!("{}/{path}", self.validators[index])).await {
+            match ask(&self.validators[index]).await {
                 Err(error @ NetworkError::Refused { status: 404, .. }) => missing = Some(error),
                 Err(error) if error.is_transient() => last = error,
                 answer => return answer,
@@ -293,6 +330,20 @@ fn parse_progress(bytes: &[u8]) -> Option<Progress> {
     Some(Progress { executed: body["executed"].as_u64()?, height: body["height"].as_u64()? })
 }
 
+fn parse_whereabouts(bytes: &[u8]) -> Option<Whereabouts> {
+    let body: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    let height = body["height"].as_u64();
+    match body["state"].as_str()? {
+        "waiting" => Some(Whereabouts::Waiting),
+        "executed" => Some(Whereabouts::Executed { height: height? }),
+        "refused" => {
+            let reason = body["reason"].as_str()?.chars().take(REASON_MAX).collect();
+            Some(Whereabouts::Refused { height: height?, reason })
+        }
+        _ => None,
+    }
+}
+
 /// Sends the transactions of one key, in order.
 #[derive(Clone)]
 pub struct Sender {
@@ -321,6 +372,11 @@ impl Sender {
     /// Signs and submits `action`; returns the transaction's id once a validator has it in its pool and, but for receipts, on its disk. Whoever
     /// posts receipts keeps them until they are anchored.
     pub async fn send(&self, action: Action) -> Result<Digest, NetworkError> {
+        self.send_numbered(action).await.map(|(id, _)| id)
+    }
+
+    /// The same, with the nonce that the transaction has.
+    pub async fn send_numbered(&self, action: Action) -> Result<(Digest, u64), NetworkError> {
         let mut next = self.next.lock().await;
         let mut last = None;
         for _ in 0..NONCE_TRIES {
@@ -331,7 +387,7 @@ impl Sender {
             match self.submit(nonce, action.clone()).await {
                 Ok(id) => {
                     *next = Some((nonce.saturating_add(1), Instant::now()));
-                    return Ok(id);
+                    return Ok((id, nonce));
                 }
                 Err(error) if matches!(error.code(), Some("nonce_too_low" | "nonce_too_high")) => {
                     *next = None;
@@ -367,7 +423,41 @@ impl Sender {
 
 #[cfg(test)]
 mod tests {
+    use axum::{Router, routing::get};
+
     use super::*;
+    use crate::{Limits, Refusal, Server};
+
+    #[tokio::test]
+    async fn a_transaction_is_where_the_first_says_that_knows_it_and_nowhere_only_if_nobody_does() {
+        const UNKNOWN: Result<&str, u16> = Err(404);
+        const AWAY: Result<&str, u16> = Err(503);
+        const EXECUTED: Result<&str, u16> = Ok(r#"{"state":"executed","height":7}"#);
+        let executed = Some(Some(Whereabouts::Executed { height: 7 }));
+        let cases: [(&[Result<&str, u16>], _); 5] = [
+            (&[UNKNOWN, EXECUTED, AWAY], executed.clone()),
+            (&[AWAY, EXECUTED], executed),
+            (&[AWAY, UNKNOWN], Some(None)),
+            (&[AWAY, AWAY], None),
+            (&[Ok("{}"), EXECUTED], None),
+        ];
+        for (told, expected) in cases {
+            let mut servers = Vec::new();
+            for told in told.iter().copied() {
+                let says = move || async move {
+                    told.map_err(|status| match status {
+                        404 => Refusal::not_found("unknown_transaction", "nowhere"),
+                        _ => Refusal::unavailable("agreement_stopped", "away"),
+                    })
+                };
+                let router = Router::new().route("/transactions/{id}", get(says));
+                servers.push(Server::start(([127, 0, 0, 1], 0).into(), router, Limits::default()).await.unwrap());
+            }
+            let urls: Vec<String> = servers.iter().map(Server::url).collect();
+            let found = LedgerClient::new(Client::default(), &urls).whereabouts(&Digest::ZERO).await;
+            assert_eq!(found.as_ref().ok(), expected.as_ref(), "{told:?}: {found:?}");
+        }
+    }
 
     #[test]
     fn an_account_is_read_or_refused() {
@@ -375,6 +465,20 @@ mod tests {
         assert_eq!(account, Some(AccountView { balance: u128::MAX, nonce: 7 }));
         for bad in ["", "{}", r#"{"balance":7,"nonce":7}"#, r#"{"balance":"7","nonce":-1}"#] {
             assert_eq!(parse_account(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn where_a_transaction_is_is_read_or_refused() {
+        let read = |body: &str| parse_whereabouts(body.as_bytes());
+        assert_eq!(read(r#"{"state":"waiting"}"#), Some(Whereabouts::Waiting));
+        assert_eq!(read(r#"{"state":"executed","height":7}"#), Some(Whereabouts::Executed { height: 7 }));
+        let refused = |reason: &str| Some(Whereabouts::Refused { height: 7, reason: reason.to_owned() });
+        assert_eq!(read(r#"{"state":"refused","height":7,"reason":"amount is zero"}"#), refused("amount is zero"));
+        let long = format!(r#"{{"state":"refused","height":7,"reason":"{}"}}"#, "é".repeat(REASON_MAX + 1));
+        assert_eq!(read(&long), refused(&"é".repeat(REASON_MAX)));
+        for bad in ["", "{}", r#"{"state":"executed"}"#, r#"{"state":"refused","height":7}"#, r#"{"state":"gone"}"#] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 

@@ -29,6 +29,7 @@ pub use holding::holding;
 pub use json_rpc::{JsonRpc, RpcError, quantity};
 pub use ledger_client::{
     AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, Progress, ReceiptIds, SHARES_A_PAGE, Sender,
+    Whereabouts,
 };
 pub use machine::Memory;
 pub use origins::{OriginError, Origins};

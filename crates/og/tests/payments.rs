@@ -223,6 +223,14 @@ fn a_publisher_that_named_a_home_is_paid_there_on_base() {
         assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
         said.json()
     };
+    // The ledger's own no, which comes in the block, is the command's.
+    let nobody = ["wallet", "home", "--key", "publisher", "--base", "0x0000000000000000000000000000000000000000"];
+    let refused = devnet.og(&[nobody.as_slice(), &["--json"]].concat());
+    let told = refused.json();
+    let error = &told["error"];
+    assert!(refused.code == 1 && error["code"] == "refused_in_block", "{refused:?}");
+    assert!(error["message"].as_str().unwrap().contains("would be nobody's"), "{refused:?}");
+    assert!(error["hint"].is_string() && refused.stderr.contains("hint: "), "{refused:?}");
     // Nobody's on either chain so far.
     let home = "0x7777777777777777777777777777777777777777";
     assert_eq!(said(&["wallet", "home", "--key", "publisher", "--base", home])["base"], home);

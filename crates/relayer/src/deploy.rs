@@ -13,9 +13,9 @@ use std::time::Duration;
 use alloy_sol_types::SolValue as _;
 use contracts::{Artefact, abi::ISettlement, addresses::CREATE2_DEPLOYER};
 use crypto::threshold::GroupKey;
-use network::{LedgerClient, NetworkError};
+use network::LedgerClient;
 use payments::{Address, B256, Bytes, address, chain::Call, signing::SignerKey};
-use protocol::{NetworkKeys, Noun as _, service::CertifiedEpoch};
+use protocol::{NetworkKeys, Noun as _, service::CertifiedEpoch, settled::ProvenSettlement};
 use thiserror::Error;
 
 use crate::{
@@ -198,7 +198,8 @@ impl Deployer {
     }
 
     /// The contract itself is asked, with a certificate of the network's, which it checks as it will for good; and what it took over by now is
-    /// compared with what the ledger settled. Its last digest commits to all before it.
+    /// compared with what the ledger settled, which whoever shows it proves: that nobody has it is believed of more than may lie. Its last
+    /// digest commits to all before it.
     async fn must_be_ours(&self, settlement: Address) -> Result<(), DeployError> {
         let (newest, key) = self.certified().await?;
         let signature = newest.certificate.and_then(|certificate| certificate.signature.uncompressed());
@@ -214,12 +215,9 @@ impl Deployer {
         let next = self.base.read(settlement, &ISettlement::nextCall {}).await?;
         let Some(last) = next.checked_sub(1) else { return Ok(()) };
         let digest = self.base.read(settlement, &ISettlement::lastDigestCall {}).await?;
-        let made = match self.ledger.settlement(last).await {
-            Ok(made) => made,
-            Err(NetworkError::Refused { status: 404, .. }) => return Err(DeployError::Foreign(settlement)),
-            Err(error) => return Err(CarryError::Ledger(error).into()),
-        };
-        let is_ours = made.record.number == last && made.record.digest().0 == digest.0 && made.holds(&key);
+        let is_proof = |made: &ProvenSettlement| made.record.number == last && made.holds(&key);
+        let made = self.ledger.settlement_shown(last, is_proof).await.map_err(CarryError::Ledger)?;
+        let is_ours = made.is_some_and(|made| made.record.digest().0 == digest.0);
         is_ours.then_some(()).ok_or(DeployError::Foreign(settlement))
     }
 }

@@ -4,14 +4,14 @@
 //! there by its hash. What is not is recovered on all cores. Nothing here holds a lock while it recovers or executes.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     num::NonZeroUsize,
     ops::Range,
     sync::{Arc, Mutex},
     thread,
 };
 
-use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, Step, Undos, View};
+use blocks::{Index, Keep, Live, NativeOutcome, Pool, PoolLimits, Recent, Room, Step, Undos, View};
 use evm::{Block, Chain, Transaction};
 use ledger::{Executed, Head, Ordered, Ran, Refusal};
 use protocol::EvmAddress;
@@ -27,18 +27,31 @@ const ALONE: usize = 16;
 const THREADS_MAX: usize = 8;
 pub(crate) const LIMITS: PoolLimits = PoolLimits { transactions: 32_768, bytes: 64 << 20, per_sender: 1_024 };
 
+/// Letters of a refusal that are kept.
+const REFUSAL_MAX: usize = 500;
+
 /// Blocks that one block may push out of the index at most: more than one, so that a smaller bound is reached in time.
 const REMOVED_AT_ONCE: u64 = 4;
 
 pub(crate) struct Ethereum {
     view: Arc<View>,
     /// Blocks on their way to the disk, oldest first.
-    written: Mutex<VecDeque<(u64, Durable)>>,
+    written: Mutex<VecDeque<Written>>,
     /// What a restart would find waiting.
     waiting: Arc<Waiting>,
     /// How many blocks the index keeps; all of them if absent.
     keep_blocks: Option<u64>,
 }
+
+/// A block on its way to the disk, which tells nothing of it yet.
+struct Written {
+    number: u64,
+    durable: Durable,
+    natives: Natives,
+}
+
+/// Native transactions that a block ended, each with why it was refused if it was.
+type Natives = BTreeMap<Hash, Option<String>>;
 
 /// The block with this head, as the index or the genesis has it; `None` where the index does not know it.
 pub(crate) fn block_of(head: &Head, index: Option<&Index>) -> Result<Option<Arc<Block>>, NodeError> {
@@ -191,7 +204,7 @@ impl Ethereum {
         // For whoever asks: what fails to be read there is no failure of execution.
         let (before, world) = (ran.before().world.aside(), ran.after().world.aside());
         let made = Recent { block: Arc::clone(block), before, world };
-        let durable = self.write(&made);
+        let durable = self.write(&made, ended(ran.executed()));
         let mut gone: Vec<Hash> = block.transactions.iter().map(Transaction::hash).collect();
         gone.extend(hopeless(ran.executed()));
         {
@@ -202,6 +215,16 @@ impl Ethereum {
         }
         self.waiting.forget(gone.into_iter().map(|hash| hash.0));
         self.view.tell(Event::Block(Arc::clone(block)));
+    }
+
+    /// What became of a native transaction, in any block that is kept. Without an index nothing is known of any.
+    pub fn native(&self, id: &Hash) -> Result<Option<NativeOutcome>, NodeError> {
+        let on_its_way = locked(&self.written).iter().find_map(|written| {
+            let refusal = written.natives.get(id)?;
+            Some(NativeOutcome { block: written.number, refusal: refusal.clone() })
+        });
+        // What is no longer on its way is there.
+        on_its_way.map_or_else(|| self.view.native(id), |outcome| Ok(Some(outcome)))
     }
 
     /// Removes blocks that are older than what is kept, but none above `needed`, which a restart begins from.
@@ -241,31 +264,39 @@ impl Ethereum {
     }
 
     /// Hands a block to the index; the newest that is durable there, if there is one.
-    fn write(&self, made: &Recent) -> Option<u64> {
+    fn write(&self, made: &Recent, natives: Natives) -> Option<u64> {
         let number = made.block.header.number;
         let index = self.view.index()?;
         let mut changes = Index::put(&made.block);
+        changes.extend(Index::put_natives(number, &natives));
         changes.extend(self.overwritten(made));
         let durable = index.store().submit_sleeping(changes);
         let mut written = locked(&self.written);
         match durable {
-            Ok(durable) => written.push_back((number, durable)),
+            Ok(durable) => written.push_back(Written { number, durable, natives }),
             Err(error) => std::panic::panic_any(format!("the index of blocks cannot be written: {error}")),
         }
-        while let Some((_, durable)) = written.front_mut() {
-            match durable.poll() {
+        while let Some(oldest) = written.front_mut() {
+            match oldest.durable.poll() {
                 None => break,
                 Some(Ok(())) => written.pop_front(),
                 // Going on would fill the memory with what the disk does not take.
                 Some(Err(error)) => std::panic::panic_any(format!("the index of blocks cannot be written: {error}")),
             };
         }
-        Some(written.front().map_or(number, |(oldest, _)| oldest.saturating_sub(1)))
+        Some(written.front().map_or(number, |oldest| oldest.number.saturating_sub(1)))
     }
 }
 
 fn disk_behind() -> SubmitError {
     SubmitError::Full("the disk is behind".to_owned())
+}
+
+/// The native transactions that a block ended. What else it refuses of them leaves their nonces as they are, and another may execute it.
+fn ended(executed: &Executed) -> Natives {
+    let counted = executed.outcomes.iter().filter(|outcome| outcome.is_counted);
+    let words = |refusal: &Refusal| refusal.to_string().chars().take(REFUSAL_MAX).collect::<String>();
+    counted.filter_map(|outcome| Some((outcome.id?.0.into(), outcome.result.as_ref().err().map(words)))).collect()
 }
 
 /// Refused, and not only for now: no later block can hold them either.

@@ -85,6 +85,8 @@ pub struct Sender {
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
     senders: BTreeMap<PublicKey, Queue>,
+    /// Of all that waits.
+    ids: BTreeSet<Digest>,
     count: usize,
     bytes: usize,
     /// What waits no more, until somebody asks.
@@ -111,6 +113,7 @@ impl Pool {
         }
         let is_receipts = matches!(native.transaction().action, Action::PostReceipts(_));
         self.gone.remove(&id);
+        self.ids.insert(id);
         let queue = self.senders.entry(key).or_default();
         self.count += 1;
         self.bytes += bytes.len();
@@ -118,6 +121,11 @@ impl Pool {
         queue.next = sender.next;
         queue.pending.insert(nonce, Pending { id, bytes, native: Some(Arc::new(native)), is_receipts });
         Ok(id)
+    }
+
+    /// Whether the one with this id waits.
+    pub fn waits(&self, id: &Digest) -> bool {
+        self.ids.contains(id)
     }
 
     /// The one that these are the bytes of.
@@ -159,6 +167,7 @@ impl Pool {
             queue.bytes -= gone.bytes.len();
             self.count -= 1;
             self.bytes -= gone.bytes.len();
+            self.ids.remove(&gone.id);
             self.gone.insert(gone.id);
         }
         if queue.pending.is_empty() {
@@ -203,11 +212,14 @@ impl Pool {
 
     /// Forgets what has been executed: everything below the nonce that `next` says.
     pub fn forget(&mut self, next: impl Fn(&PublicKey) -> u64) {
-        let (mut count, mut bytes, gone) = (0, 0, &mut self.gone);
+        let (mut count, mut bytes, ids, gone) = (0, 0, &mut self.ids, &mut self.gone);
         self.senders.retain(|sender, queue| {
             queue.next = next(sender);
             let rest = queue.pending.split_off(&queue.next);
-            gone.extend(std::mem::replace(&mut queue.pending, rest).values().map(|pending| pending.id));
+            for pending in std::mem::replace(&mut queue.pending, rest).values() {
+                ids.remove(&pending.id);
+                gone.insert(pending.id);
+            }
             queue.bytes = queue.pending.values().map(|pending| pending.bytes.len()).sum();
             count += queue.pending.len();
             bytes += queue.bytes;
@@ -361,6 +373,7 @@ mod tests {
         let signed: Vec<_> = (0..3).map(|nonce| transfer(1, nonce, 1)).collect();
         let ids: Vec<Digest> = signed.iter().map(|signed| add(&mut pool, signed).unwrap()).collect();
         pool.forget(|_| 1);
+        assert_eq!(ids.iter().map(|id| pool.waits(id)).collect::<Vec<_>>(), [false, true, true]);
         assert_eq!(pool.take_gone(), BTreeSet::from([ids[0]]));
         assert!(pool.take_gone().is_empty());
         pool.forget(|_| 3);
@@ -394,7 +407,7 @@ mod tests {
         let len = pool.len();
         add(&mut pool, &transfer(200, 0, 1)).unwrap();
         add(&mut pool, &transfer(200, 1, 1)).unwrap();
-        assert_eq!((pool.len(), pool.take_gone().len()), (len, 2));
+        assert_eq!((pool.len(), pool.ids.len(), pool.take_gone().len()), (len, len, 2));
         assert_eq!(taken(&pool, usize::MAX / 2).len(), 2);
         let bytes: usize =
             pool.senders.values().flat_map(|queue| queue.pending.values()).map(|one| one.bytes.len()).sum();

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use blocks::NativeOutcome;
 use evm::StateError;
 use ledger::{BundleError, ChallengeSight};
 use network::Refusal as Answer;
@@ -30,6 +31,19 @@ impl From<StateError> for Unreadable {
     }
 }
 
+impl From<rpc::NodeError> for Unreadable {
+    fn from(error: rpc::NodeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Where a native transaction is.
+pub(crate) enum Whereabouts {
+    /// In this validator's pool.
+    Waiting,
+    Ended(NativeOutcome),
+}
+
 /// Asks where nothing else waits for the disk.
 pub(crate) async fn asked<T: Send + 'static>(
     desk: &Arc<Desk>,
@@ -46,6 +60,15 @@ pub(crate) async fn asked<T: Send + 'static>(
 }
 
 impl Node {
+    /// Where a native transaction is; nothing where it neither waits here nor was ended by a block that is kept.
+    pub(crate) fn whereabouts(&self, id: &Digest) -> Result<Option<Whereabouts>, Unreadable> {
+        // Asked first: what a block takes out of the pool is told of by then.
+        if self.waits(id) {
+            return Ok(Some(Whereabouts::Waiting));
+        }
+        Ok(self.ethereum.native(&id.0.into())?.map(Whereabouts::Ended))
+    }
+
     /// Receipts whose challenge has an opening and waits for this validator's vote.
     pub fn undecided(&self) -> Vec<Digest> {
         let ledger = self.ledger();

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::face::Face;
+use blocks::NativeOutcome;
 use crypto::{digest::hex, threshold::GroupSignature};
 use ledger::BundleError;
 use network::{
@@ -33,7 +34,7 @@ use crate::{
     pages,
     pool::PoolRefusal,
     proofs,
-    questions::asked,
+    questions::{Whereabouts, asked},
     settlements,
 };
 
@@ -44,6 +45,7 @@ const LOOKS: u32 = 20;
 pub(crate) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/transactions", post(submit))
+        .route("/transactions/{id}", get(transaction))
         .route("/trust", get(trust))
         .route("/genesis", get(genesis))
         .route("/epochs/latest", get(latest_epoch))
@@ -132,6 +134,19 @@ fn refusal(error: &SubmitError) -> Answer {
         SubmitError::DiskBehind => (StatusCode::SERVICE_UNAVAILABLE, "disk_behind"),
     };
     Answer::new(status, code, error.to_string())
+}
+
+/// Where a native transaction is. What a block refused without using its nonce up is where it was.
+async fn transaction(State(desk): Shared, Path(id): Path<String>) -> Result<Json<Value>, Answer> {
+    let id = digest(&id)?;
+    let found = asked(&desk, move |node| node.whereabouts(&id)).await?;
+    Ok(Json(match found.ok_or_else(|| unknown_transaction(&id))? {
+        Whereabouts::Waiting => json!({ "state": "waiting" }),
+        Whereabouts::Ended(NativeOutcome { block, refusal: None }) => json!({ "state": "executed", "height": block }),
+        Whereabouts::Ended(NativeOutcome { block, refusal: Some(reason) }) => {
+            json!({ "state": "refused", "height": block, "reason": reason })
+        }
+    }))
 }
 
 async fn status(State(desk): Shared) -> Result<Json<Value>, Answer> {
@@ -351,6 +366,11 @@ async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<V
 fn public_key(text: &str) -> Result<PublicKey, Answer> {
     PublicKey::from_hex(text)
         .ok_or_else(|| Answer::bad_request("bad_key", "a key is 64 hexadecimal digits, an address 40 behind 0x"))
+}
+
+fn unknown_transaction(id: &Digest) -> Answer {
+    Answer::not_found("unknown_transaction", format!("{id} neither waits here nor is in a block that is kept here"))
+        .with_hint("another validator may have it; a wallet's is asked for by eth_getTransactionReceipt")
 }
 
 fn unknown_receipt(id: &Digest) -> Answer {

@@ -14,7 +14,7 @@ fn refused(world: &mut World, signed: &protocol::SignedTransaction) -> Refusal {
     let before = world.ledger.account(&signed.transaction.sender);
     let executed = world.block(std::slice::from_ref(signed));
     let refusal = executed.outcomes[0].result.clone().unwrap_err();
-    assert_eq!(executed.outcomes[0].id, Some(signed.transaction.id()));
+    assert_eq!((executed.outcomes[0].id, executed.outcomes[0].is_counted), (Some(signed.transaction.id()), false));
     assert_eq!(world.ledger.account(&signed.transaction.sender), before);
     assert_eq!(world.ledger.admit(signed), Err(refusal.clone()));
     refusal
@@ -37,7 +37,9 @@ fn a_transfer_moves_what_is_there_and_no_more() {
 fn a_refused_action_uses_up_its_nonce_and_changes_nothing_else() {
     let mut world = World::new();
     let before = world.ledger.account(&public(ALICE));
-    assert!(world.send(ALICE, pay(u128::MAX)).is_err());
+    let signed = world.signed(ALICE, pay(u128::MAX));
+    let executed = world.block(&[signed]);
+    assert!(executed.outcomes[0].result.is_err() && executed.outcomes[0].is_counted);
     let after = world.ledger.account(&public(ALICE));
     assert_eq!((after.balance, after.nonce), (before.balance, before.nonce + 1));
 }
@@ -87,7 +89,7 @@ fn nonces_run_without_gaps_but_the_mempool_may_hold_some_ahead() {
     assert_eq!(refusal.to_string(), "nonce too high: 1 given, 0 is next");
     let first = world.signed_with(ALICE, 0, pay(OPG));
     let executed = world.block(&[first, ahead]);
-    assert!(executed.outcomes.iter().all(|outcome| outcome.result.is_ok()));
+    assert!(executed.outcomes.iter().all(|outcome| outcome.result.is_ok() && outcome.is_counted));
     let far = world.signed_with(ALICE, 2 + NONCE_WINDOW, pay(OPG));
     let refusal = refused(&mut world, &far);
     assert_eq!(refusal, Refusal::NonceTooHigh { given: 2 + NONCE_WINDOW, next: 2 });

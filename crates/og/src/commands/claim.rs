@@ -3,12 +3,12 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
-use network::Sender;
 use protocol::{Action, Digest, Opening, PayerProof, transaction::ClaimRefund};
 use serde_json::{Value, json};
 
 use super::{
     kept::{id, kept_opening},
+    posted::post,
     show,
     wallet::written,
 };
@@ -32,8 +32,7 @@ pub async fn run(remote: &Remote, common: &Common, options: &Claim) -> Result<Ex
     };
     let receipt = Digest::from_hex(digits).context("a receipt's id is 64 hexadecimal digits")?;
     let proof = PayerProof::of(&opening).context("nobody paid for this answer")?;
-    let ledger = remote.ledger()?;
-    let view = ledger.receipt_agreed(&receipt).await?;
+    let view = remote.ledger()?.receipt_agreed(&receipt).await?;
     let standing = view.status.standing;
     ensure!(
         standing.is_refuted(),
@@ -41,8 +40,7 @@ pub async fn run(remote: &Remote, common: &Common, options: &Claim) -> Result<Ex
     );
     let payer = proof.payer_of(&view.receipt.receipt).context("the opening is of another receipt")?.account;
     let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, &options.key)?;
-    let sender = Sender::new(ledger, secrets.key, remote.network()?.chain_id);
-    let transaction = sender.send(Action::ClaimRefund(ClaimRefund { receipt, proof })).await?;
+    let transaction = post(remote, secrets.key, Action::ClaimRefund(ClaimRefund { receipt, proof })).await?;
     let said = json!({
         "receipt": receipt.to_string(),
         "payer": written(&payer),

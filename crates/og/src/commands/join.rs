@@ -9,12 +9,13 @@ use evm::modules::{
     staking::{POSSESSION_DOMAIN, number_of, possession_message, self_stake},
 };
 use ledger::{COMMISSION_MAX, COMMISSION_STEP, Genesis};
-use network::{Client, LedgerClient, Sender};
+use network::{Client, LedgerClient};
 use protocol::{Action, Amount, List, NodeId, Role, Text, registry::node_id, transaction::Announce};
 use serde_json::json;
 
 use super::{
     module::{self, Caller},
+    posted::post,
     show,
     terms::millionths,
     wallet::base_units,
@@ -161,7 +162,12 @@ pub async fn register(remote: &Remote, common: &Common, options: &NodeRegister) 
     if let Some(agreement) = entry.agreement {
         // Those that sit let nobody in of whom they do not know where its agreement is reached.
         let action = Announce { agreement: Text::new(agreement.to_string())?, seats: List::default() };
-        Sender::new(ledger, node, network.chain_id).send(Action::Announce(action)).await?;
+        let unannounced = || {
+            format!(
+                "{name} is registered, and where its agreement is reached is not announced; hint: it does so itself once it runs"
+            )
+        };
+        post(remote, node, Action::Announce(action)).await.with_context(unannounced)?;
     }
     let (id, transaction) = (id.to_string(), sent.transaction);
     let said = json!({ "node": id, "url": endpoint, "transaction": transaction });

@@ -1,6 +1,7 @@
 //! What each verb does: a file per verb.
 
 mod allocations;
+mod asked;
 mod audit;
 mod bridge;
 mod claim;
@@ -23,6 +24,7 @@ mod node;
 mod paid;
 mod pay;
 mod payer;
+mod posted;
 mod proof;
 mod receipt;
 mod refused;
@@ -62,7 +64,8 @@ pub fn word(error: &Error) -> &str {
         Some(NetworkError::Timeout { .. }) => Some("timeout"),
         other => other.and_then(NetworkError::code),
     };
-    pay::word(error).or(word).unwrap_or("failed")
+    let not_done = error.chain().find_map(|cause| cause.downcast_ref::<posted::NotDone>()).map(posted::NotDone::code);
+    pay::word(error).or(not_done).or(word).unwrap_or("failed")
 }
 
 /// Runs the verb to its end.

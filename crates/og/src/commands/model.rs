@@ -5,7 +5,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use contracts::abi::IModels;
 use engine::Model;
 use evm::modules::models::MODULE;
-use network::Sender;
 use payments::{chain::registry, price::Price};
 use protocol::{Action, Digest, Text, transaction::PublishModel};
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     compile, context,
     module::{self, Caller},
+    posted::post,
     refused::Refused,
     shares, show, terms,
     wallet::address,
@@ -158,7 +158,7 @@ async fn publish(remote: &Remote, common: &Common, said: &cli::Publish) -> Resul
             refuse_published(remote, &root, float_manifest.is_some()).await?;
             shelve(remote, &network, &bytes).await?;
             let action = Action::PublishModel(PublishModel { root, name: Text::new(name)?, float_manifest });
-            Sender::new(remote.ledger()?, key, network.chain_id).send(action).await?.to_string()
+            post(remote, key, action).await?.to_string()
         }
         (None, Caller::Wallet(_)) => bail!(
             "a wallet publishes with a price; hint: --price-output 0.6, or --price-call 0 for a model that costs nothing"

@@ -7,10 +7,10 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, hex as digits};
 use alloy_sol_types::SolCall;
 use anyhow::{Context as _, Result, anyhow};
-use crypto::{PublicKey, SigningKey};
+use crypto::SigningKey;
 use evm::modules::Module;
 use ledger::address_of;
-use network::{JsonRpc, LedgerClient, RpcError, Sender, quantity};
+use network::RpcError;
 use protocol::{
     Action, Amount, Bytes, Digest, EvmAddress,
     transaction::{self, CALL_BYTES_MAX},
@@ -19,14 +19,15 @@ use relayer::{Chain, SignerKey};
 use serde_json::{Value, json};
 
 use super::{
+    asked::answer,
+    posted::post,
     refused::{Refused, by_chain},
     show,
 };
 use crate::{amount::opg, cli::Common, keys, remote::Remote};
 
-/// How long a call may take into a block, and how often it is looked for.
+/// How long a wallet's call may take into a block.
 const PATIENCE: Duration = Duration::from_secs(120);
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Who calls: the account of a key, whose calls cost no fee, or a wallet, which pays for its gas.
 pub(super) enum Caller {
@@ -82,7 +83,7 @@ impl Sent {
     }
 }
 
-/// Calls a method that changes something. It is in a block by then, and whoever asks next is told of a state that has it.
+/// Calls a method that changes something. It is executed by then, and whoever asks next is told of a state that has it.
 pub(super) async fn send<C: SolCall>(
     remote: &Remote,
     module: &Module,
@@ -95,18 +96,8 @@ pub(super) async fn send<C: SolCall>(
     let transaction = match caller {
         Caller::Account(key) => {
             let input = Bytes::<CALL_BYTES_MAX>::new(input)?;
-            let (ledger, public) = (remote.ledger()?, key.public_key());
-            let sender = Sender::new(ledger.clone(), key, remote.network()?.chain_id);
             let module = EvmAddress(module.address.into_array());
-            let id = sender.send(Action::Call(transaction::Call { module, value, input })).await?;
-            let unseen = || {
-                format!(
-                    "transaction {id} was sent and is seen in no block; hint: it may still come, look before sending it again"
-                )
-            };
-            let executed = tokio::time::timeout(PATIENCE, executed(remote, &ledger, &public)).await;
-            executed.with_context(unseen)?.with_context(unseen)?;
-            id.to_string()
+            post(remote, key, Action::Call(transaction::Call { module, value, input })).await?.to_string()
         }
         Caller::Wallet(key) => {
             let url = remote.network()?.ethereum_urls().into_iter().next().context("the network has no validator")?;
@@ -119,23 +110,6 @@ pub(super) async fn send<C: SolCall>(
         }
     };
     Ok(Sent { method: C::SIGNATURE.split('(').next().unwrap_or_default(), from, transaction })
-}
-
-/// Resolves once all that a key has sent so far is executed, and shows in what is asked of modules.
-async fn executed(remote: &Remote, ledger: &LedgerClient, key: &PublicKey) -> Result<()> {
-    let next = ledger.account(key).await?.nonce;
-    let height = loop {
-        let progress = ledger.progress(key).await?;
-        if progress.executed >= next {
-            break progress.height;
-        }
-        tokio::time::sleep(PAUSE).await;
-    };
-    // A block's state is shown a moment after its native transactions are executed, and another validator may be a block behind.
-    while self::height(remote).await? < height {
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(())
 }
 
 /// What a method that only reads returns now.
@@ -157,26 +131,6 @@ async fn ask(remote: &Remote, module: &Module, from: Address, value: Amount, inp
         "value": format!("{value:#x}"), "input": format!("0x{}", digits::encode(input)),
     }, "latest"]);
     read(module, from, value, answer(remote, "eth_call", &call).await?)
-}
-
-/// What the first validator answers that can be reached.
-pub(super) async fn answer(remote: &Remote, method: &'static str, params: &Value) -> Result<Result<Value, RpcError>> {
-    let mut last = None;
-    for url in remote.network()?.ethereum_urls() {
-        match JsonRpc::new(remote.client.clone(), url).ask(method, params.clone()).await {
-            Err(RpcError::Network(error)) => last = Some(error),
-            answer => return Ok(answer),
-        }
-    }
-    let unreachable = "no validator answers; hint: og devnet";
-    Err(last.map_or_else(|| anyhow!(unreachable), |error| anyhow::Error::new(error).context(unreachable)))
-}
-
-/// The newest block whose state modules are asked of: the ledger's height is its number.
-pub(super) async fn height(remote: &Remote) -> Result<u64> {
-    let told = answer(remote, "eth_blockNumber", &json!([])).await??;
-    let height = quantity(&told).and_then(|height| u64::try_from(height).ok());
-    height.context("a validator's answer is no height")
 }
 
 fn read(module: &Module, from: Address, value: Amount, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {

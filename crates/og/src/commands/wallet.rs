@@ -6,14 +6,15 @@ use anyhow::{Context as _, Result, ensure};
 use crypto::{PublicKey, digest::hex};
 use evm::modules::opg::{IOPG, MODULE};
 use ledger::address_of;
-use network::Sender;
 use protocol::{Action, Amount, Beneficiary, EvmAddress, transaction::NameHome};
 use serde_json::{Value, json};
 
 use super::{
     allocations, limits,
     module::{self, Caller},
-    pay, show,
+    pay,
+    posted::post,
+    show,
 };
 use crate::{
     amount::{self, opg},
@@ -97,8 +98,7 @@ async fn home(remote: &Remote, common: &Common, base: Option<&str>, key: &str) -
     let base = base.map(|base| address(remote, base)).transpose()?;
     let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, key)?;
     let account = address_of(&secrets.key.public_key());
-    let sender = Sender::new(remote.ledger()?, secrets.key, remote.network()?.chain_id);
-    let id = sender.send(Action::NameHome(NameHome { base })).await?;
+    let id = post(remote, secrets.key, Action::NameHome(NameHome { base })).await?;
     let said = json!({
         "account": written(&account),
         "base": base.as_ref().map(written),

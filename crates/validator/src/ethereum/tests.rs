@@ -6,8 +6,11 @@ use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
 use evm::{StateRead, modules};
 use k256::ecdsa::SigningKey;
-use ledger::{GenesisWallet, Heading, Ledger, OPG};
-use protocol::{List, Role};
+use ledger::{GenesisWallet, Heading, Ledger, OPG, Outcome};
+use protocol::{
+    Action, Canonical as _, Digest, List, Role, Version,
+    transaction::{NameHome, Transfer},
+};
 
 use super::*;
 use crate::story;
@@ -140,6 +143,59 @@ fn executed(ethereum: &Ethereum, ledger: &mut Ledger, height: u64) -> Ran {
     ethereum.publish(&ran);
     ledger.finish(ran.clone());
     ran
+}
+
+/// By a worker's key.
+fn native(nonce: u64, action: Action) -> protocol::SignedTransaction {
+    let payer = story::key(Role::Worker, 0);
+    let sender = payer.public_key();
+    protocol::Transaction { version: Version, chain_id: story::CHAIN, sender, nonce, action }.sign(&payer)
+}
+
+#[test]
+fn what_became_of_native_transactions_is_told_at_once_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let ethereum = begun(&folder);
+    let mut ledger = Ledger::new(&with_wallet(story::genesis())).unwrap();
+    let unpayable = || Action::Transfer(Transfer { to: EvmAddress([9; 20]), amount: 1 });
+    let named = || Action::NameHome(NameHome { base: None });
+    let mut forged = native(2, named());
+    forged.signature.0[7] ^= 1;
+    // The last four leave their nonces as they are.
+    let all = [native(0, named()), native(1, unpayable()), forged, native(0, unpayable()), native(9, named())];
+    let read = all.iter().map(|signed| Ordered::read(&signed.encode(), &ledger.chain())).collect();
+    let proposer = story::key(Role::Validator, 0).public_key();
+    let ran = ledger.begin(Heading { height: 1, time_ms: story::START_MS, proposer }, read).unwrap().unwrap().run();
+    ethereum.publish(&ran);
+    ledger.finish(ran);
+
+    let refusal = Some("balance of 0 is less than 1".to_owned());
+    let ends = [Some(None), Some(refusal), None, None, None];
+    let expected = ends.map(|end| end.map(|refusal| NativeOutcome { block: 1, refusal }));
+    let told =
+        |ethereum: &Ethereum| all.each_ref().map(|signed| ethereum.native(&signed.transaction.id().0.into()).unwrap());
+    assert_eq!(told(&ethereum), expected);
+    let index = ethereum.view.index().unwrap().clone();
+    index.store().commit_blocking(Vec::new()).unwrap();
+    let block = block_of(ledger.evm(), Some(&index)).unwrap().unwrap();
+    let waiting = Arc::new(Waiting::default());
+    let again = Ethereum::new(ledger.chain(), ledger.evm(), block, Some(index), None, waiting).unwrap();
+    assert_eq!(told(&again), expected);
+}
+
+#[test]
+fn of_a_refusal_only_so_much_is_kept() {
+    let refused = |is_counted: bool| Outcome {
+        id: Some(Digest([u8::from(is_counted); 32])),
+        is_counted,
+        result: Err(Refusal::Module("é".repeat(2 * REFUSAL_MAX))),
+    };
+    let outcomes = vec![refused(true), refused(false)];
+    let executed = Executed { height: 1, closed: None, outcomes, events: Vec::new() };
+    let ended: Vec<(Hash, Option<String>)> = ended(&executed).into_iter().collect();
+    let [(id, Some(words))] = ended.as_slice() else { panic!("{ended:?}") };
+    assert_eq!((*id, words.chars().count()), (Hash::repeat_byte(1), REFUSAL_MAX));
+    assert!(words.starts_with("the module refuses: éé"), "{words}");
 }
 
 /// What blocks change: by wallets, by fees, by the ledger's own deeds.

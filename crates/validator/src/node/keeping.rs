@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use blocks::waiting::Id;
 use ledger::{Kind, Ledger, Ordered, Refusal};
+use protocol::Digest;
 use storage::Durable;
 
 use super::{Node, SubmitError};
@@ -94,6 +95,11 @@ impl Node {
         let Some(id) = locked(&self.pool).find_entrusted(bytes) else { return Ok(None) };
         let kept = self.waiting.marks().keep((id.0, bytes), [], |changes| self.waiting.write(changes));
         kept.map(Some).ok_or(SubmitError::DiskBehind)
+    }
+
+    /// Whether a native transaction with this id waits here.
+    pub(crate) fn waits(&self, id: &Digest) -> bool {
+        locked(&self.pool).waits(id)
     }
 
     /// Takes a wallet's transaction, shows it to the other validators and asks for a block. What it gives tells when a crash

@@ -3,9 +3,10 @@
 use std::{net::TcpListener, path::Path};
 
 use ledger::GenesisAllocation;
-use network::{LedgerClient, NetworkError};
+use network::{LedgerClient, NetworkError, Sender, Whereabouts};
 use protocol::{
-    AccountProof, Action, Canonical as _, EvmAddress, EvmRecord, EvmWord, List, Transaction, transaction::Transfer,
+    AccountProof, Action, Canonical as _, Digest, EvmAddress, EvmRecord, EvmWord, List, Transaction,
+    transaction::{NameHome, Transfer},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
@@ -198,6 +199,66 @@ async fn it_is_told_how_far_what_a_key_signed_is_executed() {
         (ledger.height(), ledger.nonce(&key))
     };
     assert!((3..=height).contains(&told.height) && told.executed <= nonce, "{told:?}");
+    validator.stop().await;
+}
+
+/// Where a transaction ends.
+async fn end(validator: &Validator, id: &Digest) -> Whereabouts {
+    let client = LedgerClient::new(Client::default(), &[validator.url()]);
+    let asking = async {
+        loop {
+            match client.whereabouts(id).await.unwrap() {
+                None | Some(Whereabouts::Waiting) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Some(end) => return end,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_told_where_a_transaction_is_and_why_its_block_refused_it_after_a_restart_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = alone(folder.path());
+    let (validator, _) = begun(config.clone()).await;
+    let client = LedgerClient::new(Client::default(), &[validator.url()]);
+    let payer = key(Role::Worker, 0);
+    let sender = Sender::new(client.clone(), payer.clone(), CHAIN);
+    let transfer = || Action::Transfer(Transfer { to: EvmAddress([9; 20]), amount: 1 });
+    let (refused, first) = sender.send_numbered(transfer()).await.unwrap();
+    let (executed, second) = sender.send_numbered(Action::NameHome(NameHome { base: None })).await.unwrap();
+    assert_eq!((first, second), (0, 1));
+    let ends = [end(&validator, &refused).await, end(&validator, &executed).await];
+    let [Whereabouts::Refused { height, reason }, Whereabouts::Executed { height: later }] = &ends else {
+        panic!("{ends:?}")
+    };
+    assert_eq!(reason, "balance of 0 is less than 1");
+    assert!((1..=*later).contains(height), "{ends:?}");
+
+    let (version, chain_id, nonce) = (Version, CHAIN, 7);
+    let ahead = Transaction { version, chain_id, sender: payer.public_key(), nonce, action: transfer() };
+    let (id, bytes) = (ahead.id(), ahead.sign(&payer).encode());
+    assert_eq!(client.whereabouts(&id).await.unwrap(), None);
+    Client::default().post_bytes(&format!("{}/transactions", validator.url()), bytes).await.unwrap();
+    assert_eq!(client.whereabouts(&id).await.unwrap(), Some(Whereabouts::Waiting), "its nonce leaves a gap");
+    for (path, code) in
+        [(format!("transactions/{}", Digest::ZERO), "unknown_transaction"), ("transactions/7".to_owned(), "bad_id")]
+    {
+        assert_eq!(get(&validator, &path).await.unwrap_err().code(), Some(code), "{path}");
+    }
+    validator.stop().await;
+
+    // Its files close a moment after it.
+    let restarting = async {
+        loop {
+            match Validator::start(config.clone()).await {
+                Ok(validator) => return validator,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let validator = tokio::time::timeout(PATIENCE, restarting).await.unwrap();
+    assert_eq!([end(&validator, &refused).await, end(&validator, &executed).await], ends);
     validator.stop().await;
 }
 

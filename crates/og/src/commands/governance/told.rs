@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{actions, bare, view};
 use crate::{
     cli::Common,
-    commands::{module, show, terms::percent},
+    commands::{asked, module, show, terms::percent},
     remote::Remote,
     screen::row,
 };
@@ -93,7 +93,7 @@ async fn effective(remote: &Remote, seen: &Seen, action: &IGovernance::Action) -
         _ => {
             let call = IParameters::valueCall { name: UPGRADE_NOTICE.key() };
             let notice = module::view(remote, &PARAMETERS, &call).await?;
-            Ok(Some(actions::effective(height, module::height(remote).await?, notice)))
+            Ok(Some(actions::effective(height, asked::height(remote).await?, notice)))
         }
     }
 }
@@ -101,7 +101,7 @@ async fn effective(remote: &Remote, seen: &Seen, action: &IGovernance::Action) -
 /// What its proposer said, from the newest blocks: the module keeps its digest only.
 async fn description(remote: &Remote, id: u64) -> Result<Option<String>> {
     let topics = [IGovernance::ProposalMade::SIGNATURE_HASH.to_string(), B256::from(U256::from(id)).to_string()];
-    let mut to = module::height(remote).await?;
+    let mut to = asked::height(remote).await?;
     for _ in 0..LOG_QUESTIONS {
         let from = to.saturating_sub(LOG_BLOCKS - 1);
         let filter = json!([{
@@ -109,7 +109,7 @@ async fn description(remote: &Remote, id: u64) -> Result<Option<String>> {
             "fromBlock": format!("{from:#x}"), "toBlock": format!("{to:#x}"),
         }]);
         // A validator that keeps fewer blocks, or answers no such question, leaves the digest.
-        let Ok(logs) = module::answer(remote, "eth_getLogs", &filter).await? else { return Ok(None) };
+        let Ok(logs) = asked::answer(remote, "eth_getLogs", &filter).await? else { return Ok(None) };
         let made = logs[0]["data"].as_str().and_then(|data| digits::decode(data).ok());
         if let Some(made) = made.and_then(|data| IGovernance::ProposalMade::abi_decode_data(&data).ok()) {
             return Ok(Some(made.3));
