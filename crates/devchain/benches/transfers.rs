@@ -109,7 +109,8 @@ struct Node {
 
 impl Node {
     async fn at(url: String) -> Self {
-        let mut node = Self { client: Client::new(Duration::from_secs(60)), url, chain_id: 0 };
+        // The peer may be slow.
+        let mut node = Self { client: Client::new(Duration::from_secs(600)), url, chain_id: 0 };
         let id = node.ask("eth_chainId", json!([])).await;
         node.chain_id = u64::from_str_radix(id.as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
         node
