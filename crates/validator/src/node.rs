@@ -4,6 +4,7 @@
 
 mod application;
 mod keeping;
+mod showing;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -18,7 +19,7 @@ use std::{
 use blocks::Index;
 use consensus::{Block, Requests, TRANSACTION_BUDGET_BYTES, Turn};
 use crypto::SigningKey;
-use ledger::{Event, Genesis, Heading, Kind, Ledger, Native, Ordered, Refusal, TRANSACTION_BYTES_MAX};
+use ledger::{Event, Genesis, Heading, Kind, Ledger, Native, Refusal, TRANSACTION_BYTES_MAX};
 use protocol::{
     Action, Burn, Bytes, Canonical as _, Certificate, Digest, List, NodeId, Noun as _, PublicKey, SignedTransaction,
     Transaction, Version,
@@ -38,7 +39,7 @@ use crate::{
     offer::Offers,
     pool::{Pool, PoolRefusal, Sender},
     reading,
-    relay::{self, Inbox, Outbox},
+    relay::{Inbox, Outbox},
     seats::Announcer,
     snapshot::Snapshots,
     waiting::{Found, Waiting},
@@ -90,6 +91,8 @@ pub struct Node {
     snapshots: Snapshots,
     /// Newest block that is executed or about to be, known without the ledger's lock: who votes does not wait for it.
     height: AtomicU64,
+    /// The height above which this node was asked for a block last; zero before.
+    led: AtomicU64,
     /// Where agreement is reached, as of the newest close.
     addresses: Mutex<Vec<([u8; 32], SocketAddr)>>,
     /// Height that a restart would begin from.
@@ -171,6 +174,7 @@ impl Node {
             key,
             chain_id: ledger.chain_id(),
             height: AtomicU64::new(ledger.height()),
+            led: AtomicU64::new(0),
             addresses: Mutex::new(addresses_in(&ledger)),
             durable_height: AtomicU64::new(ledger.height()),
             ethereum: Ethereum::new(ledger.chain(), ledger.evm(), block, index, keep_blocks, Arc::clone(&waiting))?,
@@ -251,7 +255,11 @@ impl Node {
     /// The same of one that came as these bytes.
     pub(crate) fn submit_bytes(&self, bytes: Vec<u8>) -> Result<Digest, SubmitError> {
         let id = self.take(bytes.clone())?;
-        self.show(bytes);
+        if self.has_turns() && locked(&self.pool).hold_back(&bytes) {
+            self.wake();
+        } else {
+            self.show(bytes);
+        }
         Ok(id)
     }
 
@@ -365,64 +373,6 @@ impl Node {
         Ok(locked(&self.pool).add(native, bytes, sender)?)
     }
 
-    /// Shows a transaction to the other validators and asks for a block.
-    fn show(&self, bytes: Vec<u8>) {
-        let Some(requests) = self.requests.get() else { return };
-        if let Some(outbox) = self.outbox.get() {
-            // Full: others see it when it is proposed.
-            let _ = outbox.try_send(bytes);
-        } else {
-            for message in relay::messages([bytes]) {
-                if let Err(error) = requests.share(message) {
-                    tracing::debug!(%error, "transaction not shared");
-                }
-            }
-        }
-        requests.wake();
-    }
-
-    /// Sends and takes in transactions beside everything else, where there are threads.
-    pub(crate) fn connect(&self, outbox: Outbox, inbox: Inbox) {
-        // Once per start.
-        let _ = self.outbox.set(outbox);
-        let _ = self.inbox.set(inbox);
-    }
-
-    /// Takes in what another validator has shown; how many of its transactions are refused.
-    pub(crate) fn take_shared(&self, message: &[u8]) -> usize {
-        let Some(transactions) = relay::read(message) else {
-            tracing::warn!("shared bytes are no transactions");
-            // No validator sends such by mistake.
-            return usize::MAX;
-        };
-        let (mut is_news, mut refused) = (false, 0_usize);
-        let mut note = |taken: Result<(), String>| match taken {
-            Ok(()) => is_news = true,
-            Err(refusal) => {
-                refused = refused.saturating_add(1);
-                tracing::debug!(refusal, "shared transaction refused");
-            }
-        };
-        let (natives, wallets): (Vec<Vec<u8>>, Vec<Vec<u8>>) =
-            transactions.into_iter().partition(|bytes| Kind::of(bytes) == Kind::Native);
-        // Nothing of what waits here is checked again, as with wallets'.
-        for bytes in natives.into_iter().filter(|bytes| locked(&self.pool).find(bytes).is_none()) {
-            note(self.take(bytes).map(|_| ()).map_err(|error| error.to_string()));
-        }
-        let wallets: Vec<&[u8]> = wallets.iter().map(Vec::as_slice).collect();
-        for ordered in self.ethereum.read_unknown(&wallets) {
-            note(match ordered {
-                Ordered::Ethereum(transaction) => self.ethereum.admit(&transaction).map_err(|error| error.to_string()),
-                Ordered::Unreadable(refusal) => Err(refusal.to_string()),
-                Ordered::Native(_) => Err("not a wallet's".to_owned()),
-            });
-        }
-        if let Some(requests) = self.requests.get().filter(|_| is_news) {
-            requests.wake();
-        }
-        refused
-    }
-
     fn execute(&self, block: &Block) {
         let heading =
             Heading { height: block.height(), time_ms: block.time_ms(), proposer: PublicKey(block.proposer()) };
@@ -475,6 +425,7 @@ impl Node {
             self.show_conflicts();
         }
         self.look_again(executed.height);
+        self.show_held_back(block.transactions().iter().map(Vec::len).sum());
     }
 
     /// Ends agreement here where something of the state could not be read.

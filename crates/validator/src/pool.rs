@@ -3,7 +3,7 @@
 //! Places cost nothing, so they must keep nobody out who has to act: what a block could hold takes the place of what waits behind a
 //! gap, and a part of the pool is for the keys of nodes, which stake stands behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use consensus::MAX_TRANSACTIONS;
@@ -17,6 +17,8 @@ pub const SENDER_MAX: usize = 64;
 pub const SENDER_BYTES_MAX: usize = 4 << 20;
 /// Most transactions in all.
 pub const POOL_MAX: usize = 8_192;
+/// So many batches of receipts of one sender are shown to the others as they come.
+const SHOWN_AT_ONCE: usize = 4;
 /// Most bytes in all.
 pub const POOL_BYTES_MAX: usize = 64 << 20;
 /// The part of both that others than nodes may take.
@@ -91,6 +93,8 @@ pub struct Pool {
     bytes: usize,
     /// What waits no more, until somebody asks.
     gone: BTreeSet<Digest>,
+    /// Receipts that the others were not shown, by sender and nonce, in the order in which they came.
+    held_back: VecDeque<(PublicKey, u64)>,
 }
 
 impl Pool {
@@ -149,6 +153,36 @@ impl Pool {
         let (sender, nonce) = SignedTransaction::place(bytes)?;
         let pending = self.senders.get_mut(&sender)?.pending.get_mut(&nonce)?;
         if pending.bytes == bytes { pending.native.take() } else { None }
+    }
+
+    /// Whether the others need not be shown the one that these are the bytes of: receipts of a gateway of which many wait, which this node's
+    /// own turn takes as soon as another's could, and which then go through the network once and not twice. It is noted if so.
+    pub fn hold_back(&mut self, bytes: &[u8]) -> bool {
+        let Some((sender, nonce)) = SignedTransaction::place(bytes) else { return false };
+        let Some(queue) = self.senders.get(&sender) else { return false };
+        // Behind a gap no turn takes it.
+        let place = queue.run(queue.next).position(|pending| pending.is_receipts && pending.bytes == bytes);
+        let is_held = place.is_some_and(|place| place >= SHOWN_AT_ONCE);
+        if is_held {
+            self.held_back.push_back((sender, nonce));
+        }
+        is_held
+    }
+
+    /// The longest held back of what still waits, to be shown after all: so many bytes.
+    pub fn take_held_back(&mut self, budget: usize) -> Vec<Vec<u8>> {
+        let (mut taken, mut used) = (Vec::new(), 0_usize);
+        while let Some((sender, nonce)) = self.held_back.front() {
+            if let Some(pending) = self.senders.get(sender).and_then(|queue| queue.pending.get(nonce)) {
+                used += pending.bytes.len();
+                if used > budget {
+                    break;
+                }
+                taken.push(pending.bytes.clone());
+            }
+            self.held_back.pop_front();
+        }
+        taken
     }
 
     fn has_room(&self, bytes: usize, is_node: bool) -> bool {
@@ -226,6 +260,11 @@ impl Pool {
             !queue.pending.is_empty()
         });
         (self.count, self.bytes) = (count, bytes);
+        let senders = &self.senders;
+        let waits = |(sender, nonce): &(PublicKey, u64)| {
+            senders.get(sender).is_some_and(|queue| queue.pending.contains_key(nonce))
+        };
+        self.held_back.retain(waits);
     }
 
     /// What waits no more since the last time: executed, or gone for another.
@@ -393,6 +432,34 @@ mod tests {
         assert_eq!(pool.find_entrusted(&posted.encode()), None);
         assert_eq!(pool.find_entrusted(&paid.encode()), Some(ids[1]));
         assert_eq!(pool.find_entrusted(&transfer(2, 1, 1).encode()), None);
+    }
+
+    #[test]
+    fn receipts_behind_others_of_their_gateway_are_held_back_until_they_are_asked_for_or_executed() {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let posted = |nonce: u64| {
+            let action = Action::PostReceipts(PostReceipts { receipts: List::default() });
+            Transaction { version: Version, chain_id: 1, sender: key.public_key(), nonce, action }.sign(&key)
+        };
+        let (mut pool, count) = (Pool::default(), SHOWN_AT_ONCE as u64 + 4);
+        let hold_back = |pool: &mut Pool, signed: &SignedTransaction| {
+            add(pool, signed).unwrap();
+            pool.hold_back(&signed.encode())
+        };
+        let held: Vec<bool> = (0..count).map(|nonce| hold_back(&mut pool, &posted(nonce))).collect();
+        assert_eq!(held, (0..count).map(|nonce| nonce >= SHOWN_AT_ONCE as u64).collect::<Vec<_>>());
+        let behind_a_gap = hold_back(&mut pool, &posted(count + 1));
+        let transfers = (0..count).any(|nonce| hold_back(&mut pool, &transfer(2, nonce, 1)));
+        assert!(!behind_a_gap && !transfers && !pool.hold_back(b"nothing") && !pool.hold_back(&posted(99).encode()));
+
+        let bytes = |nonce: u64| posted(nonce).encode();
+        let (first, size) = (SHOWN_AT_ONCE as u64, bytes(0).len());
+        assert_eq!(pool.take_held_back(size - 1), [] as [Vec<u8>; 0]);
+        assert_eq!(pool.take_held_back(2 * size - 1), [bytes(first)], "the longest held first");
+        pool.forget(|sender| if *sender == key.public_key() { first + 2 } else { 0 });
+        assert_eq!(pool.held_back.len(), 2);
+        assert_eq!(pool.take_held_back(usize::MAX), [bytes(first + 2), bytes(first + 3)]);
+        assert!(pool.take_held_back(usize::MAX).is_empty(), "each is shown once");
     }
 
     #[test]

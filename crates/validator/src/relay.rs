@@ -1,5 +1,8 @@
 //! Transactions between validators: whoever takes one shows it to the others, in batches, so that whoever proposes next has it.
 //!
+//! Receipts go out so only while few of their gateway's wait: where many do, they come with the block of whoever took them
+//! ([`crate::pool::Pool::hold_back`]), once through the network and not twice.
+//!
 //! Lossy by design: a transaction that got lost here waits for the turn of the validator that took it, or until that one shows it again.
 
 use std::{

@@ -29,6 +29,7 @@ impl Application for Node {
     }
 
     fn propose(&self, turn: &Turn<'_>) -> Vec<Vec<u8>> {
+        self.led.store(turn.parent_height, Ordering::Relaxed);
         // Who orders more than can be executed makes everybody wait for what was acknowledged long ago.
         if turn.parent_height.saturating_sub(self.height.load(Ordering::Relaxed)) > LAG_MAX {
             return Vec::new();

@@ -7,11 +7,13 @@ use protocol::{EvmAddress, Role, transaction::Transfer};
 
 use super::{
     keeping::{Room, Waited},
+    showing::TURNS_APART_MAX,
     *,
 };
 use crate::{
     ethereum::tests::{payment, with_wallet},
-    story::{CHAIN, blocks, genesis, key},
+    relay,
+    story::{CHAIN, Chain, START_MS, blocks, genesis, key, posted},
 };
 
 fn node(folder: &Path) -> Node {
@@ -184,6 +186,35 @@ fn what_another_validator_shows_again_is_not_checked_again() {
         |bytes: &[u8]| relay::messages([bytes.to_vec()]).iter().map(|shown| node.take_shared(shown)).sum::<usize>();
     assert_eq!((refused(&known), refused(&known)), (0, 0));
     assert_eq!((node.pending(), refused(&known[..known.len() - 1])), (1, 1));
+}
+
+#[test]
+fn receipts_are_held_back_only_where_turns_come_and_shown_once_others_have_room() {
+    let (worker, gateway) = (key(Role::Worker, 0), key(Role::Gateway, 0));
+    let held_back = |before: u64| {
+        let (node, mut chain) = (resumed(), Chain::new(worker.clone(), gateway.public_key()));
+        node.height.store(before, Ordering::Relaxed);
+        node.led.store(1, Ordering::Relaxed);
+        for nonce in 0..8 {
+            node.submit_bytes(posted(&gateway, nonce, vec![chain.next(START_MS)])).unwrap();
+        }
+        node
+    };
+    let held = |node: &Node| locked(&node.pool).clone().take_held_back(usize::MAX).len();
+    let led_lately = held_back(TURNS_APART_MAX + 1);
+    assert!(held(&led_lately) > 0);
+    assert_eq!(held(&held_back(TURNS_APART_MAX + 2)), 0, "whose turn does not come shows all");
+
+    for (bytes, is_shown) in
+        [(0, false), (TRANSACTION_BUDGET_BYTES / 2, false), (TRANSACTION_BUDGET_BYTES / 2 - 1, true)]
+    {
+        led_lately.show_held_back(bytes);
+        assert_eq!(held(&led_lately) == 0, is_shown, "a block of {bytes} bytes");
+    }
+    let gone_by = held_back(TURNS_APART_MAX + 1);
+    gone_by.height.store(TURNS_APART_MAX + 2, Ordering::Relaxed);
+    gone_by.show_held_back(0);
+    assert_eq!(held(&gone_by), 0);
 }
 
 #[test]
