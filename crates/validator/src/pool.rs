@@ -17,12 +17,12 @@ pub const SENDER_MAX: usize = 64;
 pub const SENDER_BYTES_MAX: usize = 4 << 20;
 /// Most transactions in all.
 pub const POOL_MAX: usize = 8_192;
-/// So many batches of receipts of one sender are shown to the others as they come.
-const SHOWN_AT_ONCE: usize = 4;
 /// Most bytes in all.
 pub const POOL_BYTES_MAX: usize = 64 << 20;
 /// The part of both that others than nodes may take.
 const OTHERS: (usize, usize) = (3, 4);
+/// So many batches of receipts of one sender are shown to the others as they come.
+const SHOWN_AT_ONCE: usize = 4;
 
 /// Why a transaction was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
